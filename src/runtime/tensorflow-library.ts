@@ -1,0 +1,75 @@
+/** Loads TensorFlow's shared libraries, once per process. */
+
+import { existsSync } from 'node:fs';
+import { join } from 'node:path';
+import koffi, { type LibraryHandle } from 'koffi';
+import { RuntimeInstallError } from '../errors.js';
+import { cNames, signatures, type TensorflowFunctions } from './tensorflow-functions.js';
+
+export interface TensorflowLibrary {
+  readonly directory: string;
+  /** TensorFlow's own version, e.g. `2.21.0`. */
+  readonly version: string;
+  readonly functions: TensorflowFunctions;
+}
+
+let loaded: TensorflowLibrary | undefined;
+
+/**
+ * Loads `libtensorflow_framework` and `libtensorflow_cc` from `directory` (as a TensorFlow wheel lays them out).
+ * A second call returns the first library: a process has one TensorFlow.
+ *
+ * @throws RuntimeInstallError when the libraries are missing or do not load.
+ */
+export function loadTensorflow(directory: string): TensorflowLibrary {
+  if (loaded !== undefined) return loaded;
+  const [frameworkPath, mainPath] = libraryNames().map((name) => join(directory, name)) as [string, string];
+  for (const path of [frameworkPath, mainPath]) {
+    if (!existsSync(path)) {
+      throw new RuntimeInstallError(`TensorFlow's library ${path} is missing; run \`npx persona-dpo setup\``);
+    }
+  }
+  try {
+    // The main library finds the framework's symbols because both are loaded globally, framework first.
+    const framework = koffi.load(frameworkPath, { global: true });
+    const main = koffi.load(mainPath, { global: true });
+    const functions = declareFunctions([main, framework]);
+    loaded = { directory, functions, version: functions.TF_Version() };
+  } catch (cause) {
+    const reason = cause instanceof Error ? cause.message : String(cause);
+    throw new RuntimeInstallError(
+      `TensorFlow in ${directory} does not load: ${reason}. \`npx persona-dpo setup --force\` installs it anew.`,
+      { cause, details: { directory } },
+    );
+  }
+  return loaded;
+}
+
+function libraryNames(): [string, string] {
+  return process.platform === 'darwin'
+    ? ['libtensorflow_framework.2.dylib', 'libtensorflow_cc.2.dylib']
+    : ['libtensorflow_framework.so.2', 'libtensorflow_cc.so.2'];
+}
+
+function declareFunctions(libraries: readonly LibraryHandle[]): TensorflowFunctions {
+  koffi.struct('TF_Output', { oper: 'uintptr_t', index: 'int' });
+  const functions: Record<string, unknown> = {};
+  for (const [name, { result, parameters }] of Object.entries(signatures)) {
+    const prototype = `${cNames[result]} ${name}(${parameters.map((type) => cNames[type]).join(', ')})`;
+    functions[name] = declare(libraries, prototype);
+  }
+  return functions as TensorflowFunctions;
+}
+
+/** A function is in one of the two libraries; which one has changed between releases. */
+function declare(libraries: readonly LibraryHandle[], prototype: string): unknown {
+  let missing: unknown;
+  for (const library of libraries) {
+    try {
+      return library.func(prototype);
+    } catch (error) {
+      missing = error;
+    }
+  }
+  throw missing;
+}

@@ -1,0 +1,92 @@
+/**
+ * The JavaScript kernels of `@tensorflow/tfjs-node-gpu`. The package's own install script fails (it fetches a library
+ * from a bucket that no longer answers), so it cannot be a plain dependency: `setup` places its files, and only those.
+ */
+
+import { mkdir, readFile, writeFile } from 'node:fs/promises';
+import { createRequire } from 'node:module';
+import { dirname, join } from 'node:path';
+import { installHome, type LocateOptions } from './location.js';
+import { unpackTarball } from './npm-package.js';
+import { type ObtainOptions, obtainFile } from './obtain-file.js';
+import { googleProtobufTarball, TFJS_NODE_GPU_VERSION, tfjsNodeGpuTarball } from './pinned-files.js';
+import { isWhole, type PlaceOptions, placeFolder } from './placed-folder.js';
+
+/**
+ * The key on `globalThis` under which the loader of the placed kernels puts the tfjs module they shall use. They then
+ * run on the copy that persona-dpo and the user imported, and no second engine comes to be.
+ */
+export const TFJS_SYMBOL = Symbol.for('persona-dpo.tfjs');
+
+const TFJS_STAND_IN = `'use strict';
+// The kernels beside this file use the copy of tfjs that the program has loaded.
+const tfjs = globalThis[Symbol.for('persona-dpo.tfjs')];
+if (tfjs === undefined) throw new Error('these kernels are loaded by persona-dpo, which gives them its tfjs');
+module.exports = tfjs;
+`;
+
+/** Where `setup` places the package. */
+export function tfjsNodeGpuFolder(home: string): string {
+  return join(home, 'tfjs-node-gpu', TFJS_NODE_GPU_VERSION);
+}
+
+/**
+ * The folder of `@tensorflow/tfjs-node-gpu`: the package as installed in the user's project or beside this one,
+ * where it uses the same copy of tfjs as we do, else what `setup` placed; undefined when there is neither.
+ */
+export function locateTfjsNodeGpu({ home = installHome() }: LocateOptions = {}): string | undefined {
+  const placed = tfjsNodeGpuFolder(home);
+  return installedPeer() ?? (isWhole(placed) ? placed : undefined);
+}
+
+function installedPeer(): string | undefined {
+  const ours = createRequire(import.meta.url);
+  const manifest =
+    resolveOrUndefined(ours, `${tfjsNodeGpuTarball.project}/package.json`) ??
+    resolveOrUndefined(
+      createRequire(join(process.cwd(), 'index.js')),
+      `${tfjsNodeGpuTarball.project}/package.json`,
+    );
+  if (manifest === undefined) return undefined;
+  const { version } = ours(manifest) as { version: string };
+  const theirTfjs = resolveOrUndefined(createRequire(manifest), '@tensorflow/tfjs');
+  const isUsable = version === TFJS_NODE_GPU_VERSION && theirTfjs === ours.resolve('@tensorflow/tfjs');
+  return isUsable ? dirname(manifest) : undefined;
+}
+
+function resolveOrUndefined(require: NodeJS.Require, name: string): string | undefined {
+  try {
+    return require.resolve(name);
+  } catch {
+    return undefined;
+  }
+}
+
+/** Places the package's JavaScript with what it needs; false where it was there already. */
+export async function placeTfjsNodeGpu(
+  home: string,
+  { force, onWait, ...obtaining }: ObtainOptions & PlaceOptions,
+): Promise<boolean> {
+  return placeFolder(
+    tfjsNodeGpuFolder(home),
+    async (folder) => {
+      const isCode = (path: string) =>
+        path === 'package.json' || (/^dist\/.*\.js$/.test(path) && !/_test\.js$|\/run_tests\.js$/.test(path));
+      await unpackTarball(await obtainFile(tfjsNodeGpuTarball, obtaining), folder, isCode);
+      const protobuf = join(folder, 'node_modules', 'google-protobuf');
+      await unpackTarball(await obtainFile(googleProtobufTarball, obtaining), protobuf, (path) =>
+        ['package.json', 'google-protobuf.js'].includes(path),
+      );
+      await writeStandIn(join(folder, 'node_modules', '@tensorflow', 'tfjs'), folder);
+    },
+    { force, onWait },
+  );
+}
+
+async function writeStandIn(target: string, folder: string): Promise<void> {
+  const { version } = JSON.parse(await readFile(join(folder, 'package.json'), 'utf8')) as { version: string };
+  await mkdir(target, { recursive: true });
+  await writeFile(join(target, 'index.js'), TFJS_STAND_IN);
+  const manifest = { name: '@tensorflow/tfjs', version, main: 'index.js' };
+  await writeFile(join(target, 'package.json'), JSON.stringify(manifest));
+}

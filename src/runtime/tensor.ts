@@ -19,6 +19,7 @@ const scopes = new AsyncLocalStorage<Set<Tensor>>();
 export class Tensor {
   #handle: number;
   #shape: readonly number[] | undefined;
+  #scope: Set<Tensor> | undefined;
   readonly dtype: DType;
 
   /** Takes over a TensorFlow handle. */
@@ -26,7 +27,7 @@ export class Tensor {
     this.#handle = handle;
     this.dtype = dtype ?? dtypeFromCode(runtime().functions.TFE_TensorHandleDataType(handle));
     live.add(this);
-    scopes.getStore()?.add(this);
+    this.moveTo(scopes.getStore());
   }
 
   /** TensorFlow's handle. Throws once the tensor is disposed. */
@@ -74,7 +75,14 @@ export class Tensor {
     runtime().functions.TFE_DeleteTensorHandle(this.#handle);
     this.#handle = 0;
     live.delete(this);
-    scopes.getStore()?.delete(this);
+    this.moveTo(undefined);
+  }
+
+  /** Makes `scope` the tensor's owner in place of the present one. For {@link scope} and {@link keep}. */
+  moveTo(scope: Set<Tensor> | undefined): void {
+    this.#scope?.delete(this);
+    this.#scope = scope;
+    scope?.add(this);
   }
 }
 
@@ -96,7 +104,7 @@ export function scope<Result>(work: () => Result): Result {
   const close = (result: unknown, failed: boolean) => {
     const returned = failed ? new Set<Tensor>() : tensorsIn(result);
     for (const tensor of made) {
-      if (returned.has(tensor)) outer?.add(tensor);
+      if (returned.has(tensor)) tensor.moveTo(outer);
       else tensor.dispose();
     }
     made.clear();
@@ -124,9 +132,9 @@ export function scope<Result>(work: () => Result): Result {
   ) as Result;
 }
 
-/** Takes `tensor` out of the scope around it: from here on its new owner calls `dispose()`. */
+/** Takes `tensor` out of the scope that owns it: from here on its new owner calls `dispose()`. */
 export function keep<T extends Tensor>(tensor: T): T {
-  scopes.getStore()?.delete(tensor);
+  tensor.moveTo(undefined);
   return tensor;
 }
 
@@ -182,6 +190,11 @@ export function tensor(
 export function stringTensor(shape: readonly number[], values: readonly (string | Uint8Array)[]): Tensor {
   const rt = runtime();
   const { functions: f } = rt;
+  if (values.length !== elementCount(shape)) {
+    throw new ShapeError(
+      `string tensor of shape [${shape}] takes ${elementCount(shape)} strings, got ${values.length}`,
+    );
+  }
   const raw = allocateRaw(rt, 'string', shape);
   const base = values.length === 0 ? 0 : f.TF_TensorData(raw);
   values.forEach((value, i) => {
@@ -212,6 +225,14 @@ export function stringData(tensor: Tensor): Uint8Array[] {
         : new Uint8Array(koffi.view(f.TF_StringGetDataPointer(slot), size)).slice();
     });
   });
+}
+
+/** A second handle on the memory of `tensor`: each of the two is disposed on its own, the last one frees the memory. */
+export function shareTensor(tensor: Tensor): Tensor {
+  const { functions: f, status } = runtime();
+  const handle = f.TFE_TensorHandleCopySharingTensor(tensor.handle, status.handle);
+  status.check(({ message }) => new OpError(`a tensor could not be shared: ${message}`));
+  return new Tensor(handle, tensor.dtype);
 }
 
 /** `tensor` on the device called `name`: a copy, or a second handle on the same memory when it is there already. */

@@ -81,6 +81,7 @@ export const signatures = {
 
   TFE_NewTensorHandle: signature('handle', 'handle', 'handle'),
   TFE_DeleteTensorHandle: signature('void', 'handle'),
+  TFE_TensorHandleCopySharingTensor: signature('handle', 'handle', 'handle'),
   TFE_TensorHandleResolve: signature('handle', 'handle', 'handle'),
   TFE_TensorHandleDataType: signature('int', 'handle'),
   TFE_TensorHandleNumDims: signature('int', 'handle', 'handle'),

@@ -272,16 +272,16 @@ function parseRope(
     return value;
   };
   // transformers' first spelling of the key was "type"
-  const type = parameters.rope_type ?? parameters.type ?? 'default';
+  const type: unknown = parameters.rope_type ?? parameters.type ?? 'default';
   const ropeTheta = theta as number;
   switch (type) {
     case 'default':
-      return { ropeTheta, ropeScaling: { type } };
+      return { ropeTheta, ropeScaling: { type: 'default' } };
     case 'linear':
-      return { ropeTheta, ropeScaling: { type, factor: number('factor') } };
+      return { ropeTheta, ropeScaling: { type: 'linear', factor: number('factor') } };
     case 'llama3': {
-      const ropeScaling: RopeScaling = {
-        type,
+      const ropeScaling = {
+        type: 'llama3' as const,
         factor: number('factor'),
         lowFreqFactor: number('low_freq_factor'),
         highFreqFactor: number('high_freq_factor'),

@@ -1,0 +1,391 @@
+/**
+ * Pairs of text to pairs of token ids.
+ *
+ * A completion's ids are exactly those the model will be asked to produce: the prompt's ids are what the model
+ * is given when it generates (the conversation in its chat template, ending in the generation prompt), and the
+ * completion goes on from there up to and including the end-of-turn token. What a template writes after that
+ * token (a newline in ChatML) belongs to no one's answer and is left out; TRL 1.13 trains on it.
+ */
+import { ConfigError, DataError, PersonaDpoError } from '../errors.js';
+import { type AnswerFrame, type ChatTemplate, foldSystem } from './chat-template.js';
+import {
+  isPreferencePair,
+  isTextPair,
+  type Message,
+  type PairRow,
+  type PreferencePair,
+  pairId,
+  type TextPair,
+  type TokenPair,
+} from './pairs.js';
+import { createPersonaTemplate, type PersonaTemplate, withPersona } from './persona-prompt.js';
+import { endOfTurnTokenId, type Tokenizer } from './tokenizer.js';
+import { fitPair, type TruncationOptions } from './truncate.js';
+
+export interface TokenizedPair {
+  id: string;
+  promptIds: number[];
+  chosenIds: number[];
+  rejectedIds: number[];
+  user?: string;
+}
+
+export interface PromptOptions {
+  /** How the persona is put into words. Default: ours, see `DEFAULT_PERSONA_TEMPLATE`. */
+  personaTemplate?: PersonaTemplate;
+}
+
+export interface TokenizeOptions extends PromptOptions, TruncationOptions {
+  /**
+   * What plain strings are. `raw`: text that goes on, as in TRL, with an end-of-sequence token after it.
+   * `chat`: a user's message and its answer. `auto`: `chat` for a pair with a persona (which enters as a system
+   * message), else `raw`. Default `auto`.
+   */
+  plainText?: 'auto' | 'raw' | 'chat';
+}
+
+export type TokenizeOutcome =
+  | {
+      ok: true;
+      pair: TokenizedPair;
+      promptCut: boolean;
+      completionCut: boolean;
+      /** Responses (0 to 2) whose first token would have merged with the prompt's last one. */
+      boundaryMerges: number;
+    }
+  | { ok: false; reason: string };
+
+export interface TokenizePairsResult {
+  tokenized: TokenizedPair[];
+  /** In order of the input; `index` counts from 0 in it. */
+  dropped: { id: string; index: number; reason: string }[];
+  /** How many pairs were shortened: their prompt, or (also) a completion. */
+  truncated: { prompts: number; completions: number };
+  /** Responses tokenized by themselves because their first token would have merged with the prompt's last. */
+  boundaryMerges: number;
+}
+
+/** Tokenizes pairs in order; what cannot be used is listed with its reason, and the counts add up. */
+export function tokenizePairs(
+  pairs: Iterable<PairRow>,
+  tokenizer: Tokenizer,
+  options: TokenizeOptions = {},
+): TokenizePairsResult {
+  const fixed = { ...options, personaTemplate: options.personaTemplate ?? createPersonaTemplate() };
+  const result: TokenizePairsResult = {
+    tokenized: [],
+    dropped: [],
+    truncated: { prompts: 0, completions: 0 },
+    boundaryMerges: 0,
+  };
+  let index = 0;
+  for (const pair of pairs) {
+    const outcome = tokenizePair(pair, tokenizer, fixed);
+    if (outcome.ok) {
+      result.tokenized.push(outcome.pair);
+      result.truncated.prompts += outcome.promptCut ? 1 : 0;
+      result.truncated.completions += outcome.completionCut ? 1 : 0;
+      result.boundaryMerges += outcome.boundaryMerges;
+    } else {
+      result.dropped.push({ id: pairId(pair), index, reason: outcome.reason });
+    }
+    index++;
+  }
+  return result;
+}
+
+/**
+ * One pair as token ids: `promptIds` followed by `chosenIds` (or `rejectedIds`) is the whole conversation.
+ *
+ * Where the tokenizer would merge the response's beginning with the prompt's end, the prompt keeps its ids
+ * (the model is given them before it answers) and the response is tokenized by itself.
+ *
+ * @returns the reason when the pair cannot be used: the template alters or refuses its messages, a response
+ *   holds the text of the end-of-turn token, or nothing of a response is left after truncation
+ * @throws ConfigError when the model has no chat template and one is needed
+ */
+export function tokenizePair(
+  pair: PairRow,
+  tokenizer: Tokenizer,
+  options: TokenizeOptions = {},
+): TokenizeOutcome {
+  try {
+    const encoded = encodePair(pair, tokenizer, options);
+    const fitted = fitPair(encoded, options);
+    return {
+      ok: true,
+      pair: {
+        id: pairId(pair),
+        promptIds: fitted.promptIds,
+        chosenIds: fitted.chosenIds,
+        rejectedIds: fitted.rejectedIds,
+        ...(pair.user === undefined ? {} : { user: pair.user }),
+      },
+      promptCut: fitted.promptCut,
+      completionCut: fitted.completionCut,
+      boundaryMerges: encoded.boundaryMerges,
+    };
+  } catch (error) {
+    if (error instanceof PersonaDpoError && !(error instanceof ConfigError)) {
+      return { ok: false, reason: error.message };
+    }
+    throw error;
+  }
+}
+
+/**
+ * The ids a model is given to answer a conversation: with the persona's system message, in the chat template,
+ * ending with the generation prompt, with at most one beginning-of-sequence token.
+ *
+ * @throws ConfigError when the model has no chat template
+ * @throws DataError when the template refuses the messages
+ */
+export function encodePrompt(
+  messages: readonly Message[],
+  tokenizer: Tokenizer,
+  { persona, personaTemplate }: PromptOptions & { persona?: string | undefined } = {},
+): number[] {
+  const template = requireTemplate(tokenizer);
+  return encodePromptText(renderPrompt(withPersona(messages, persona, personaTemplate), template), tokenizer);
+}
+
+/** A pair before truncation. */
+export interface EncodedPair {
+  prompt: EncodedPrompt;
+  chosenIds: number[];
+  rejectedIds: number[];
+  boundaryMerges: number;
+}
+
+export interface EncodedPrompt {
+  ids: number[];
+  /** How many tokens at its beginning and end truncation leaves alone. */
+  edges(): { head: number; tail: number };
+  /** The prompt with its oldest exchange left out; null when only the last one is left. */
+  shorten(): EncodedPrompt | null;
+}
+
+function encodePair(pair: PairRow, tokenizer: Tokenizer, options: TokenizeOptions): EncodedPair {
+  if (isPreferencePair(pair)) return encodeChat(pair, tokenizer, options);
+  if (!isTextPair(pair)) return checkIds(pair, tokenizer);
+  const { plainText = 'auto' } = options;
+  if (plainText === 'raw' || (plainText === 'auto' && pair.persona === undefined))
+    return encodeText(pair, tokenizer);
+  const { promptText, chosenText, rejectedText, ...context } = pair;
+  return encodeChat(
+    {
+      ...context,
+      prompt: [{ role: 'user', content: promptText }],
+      chosen: [{ role: 'assistant', content: chosenText }],
+      rejected: [{ role: 'assistant', content: rejectedText }],
+    },
+    tokenizer,
+    options,
+  );
+}
+
+function encodeChat(pair: PreferencePair, tokenizer: Tokenizer, options: TokenizeOptions): EncodedPair {
+  const template = requireTemplate(tokenizer);
+  const messages = withPersona(pair.prompt, pair.persona, options.personaTemplate);
+  const promptText = renderPrompt(messages, template);
+  const prompt = chatPrompt(messages, promptText, tokenizer, template);
+  const responses = [pair.chosen, pair.rejected].map((response) => {
+    const text = answerText(messages, promptText, response, template, tokenizer);
+    return encodeAfter(promptText, prompt.ids, text, tokenizer);
+  });
+  const [chosen, rejected] = responses as [Continuation, Continuation];
+  const endOfTurn = endOfTurnTokenId(tokenizer);
+  return {
+    prompt,
+    chosenIds: endAnswer(chosen.ids, endOfTurn, 'chosen', tokenizer),
+    rejectedIds: endAnswer(rejected.ids, endOfTurn, 'rejected', tokenizer),
+    boundaryMerges: Number(chosen.merged) + Number(rejected.merged),
+  };
+}
+
+/** What the template makes of an answer to `messages`, up to and including its end-of-turn token. */
+function answerText(
+  messages: readonly Message[],
+  promptText: string,
+  response: readonly Message[],
+  template: ChatTemplate,
+  tokenizer: Tokenizer,
+): string {
+  const frame = template.answerFrame();
+  const whole = template.render(foldSystem([...messages, ...response], template));
+  const end = endOfTurnText(frame, tokenizer);
+  const trailing = frame.end.length - end.length;
+  if (whole.startsWith(promptText) && whole.length > promptText.length && whole.endsWith(frame.end)) {
+    return whole.slice(promptText.length, whole.length - trailing);
+  }
+  // Some templates write the prompt differently once it is answered (Mistral Nemo's leaves the system message
+  // out). The answer itself is the same, so it may follow the prompt that the model is really given.
+  const content = (response[0] as Message).content;
+  const answer = frame.lead + (frame.trims ? content.trim() : content);
+  const before = whole.slice(0, whole.length - answer.length - frame.end.length);
+  if (whole.endsWith(answer + frame.end) && before.endsWith(frame.generationPrompt)) return answer + end;
+  throw new DataError(
+    `The chat template does not show this answer as it follows the prompt, which ends in ` +
+      `${JSON.stringify(promptText.slice(-40))}; for answers with a reasoning trace set the template variable ` +
+      'enable_thinking to true.',
+  );
+}
+
+/** The text after an answer up to the first special token in it; all but white space where there is none. */
+function endOfTurnText(frame: AnswerFrame, tokenizer: Tokenizer): string {
+  const id = endOfTurnTokenId(tokenizer);
+  const token = id === null ? undefined : tokenizer.idToToken(id);
+  return token === undefined
+    ? frame.end.trimEnd()
+    : frame.end.slice(0, frame.end.indexOf(token) + token.length);
+}
+
+function endAnswer(ids: number[], endOfTurn: number | null, which: string, tokenizer: Tokenizer): number[] {
+  if (endOfTurn === null) {
+    // The template marks the end of an answer with words or not at all: the model still has to stop.
+    if (tokenizer.eosTokenId === null) {
+      throw new ConfigError(
+        'Neither the chat template nor the tokenizer has a token that ends an answer; expected an eos_token.',
+      );
+    }
+    return ids.at(-1) === tokenizer.eosTokenId ? ids : [...ids, tokenizer.eosTokenId];
+  }
+  if (ids.indexOf(endOfTurn) !== ids.length - 1) {
+    throw new DataError(
+      `The ${which} answer holds the text of the end-of-turn token ${tokenizer.idToToken(endOfTurn)}; expected it once, at the end.`,
+    );
+  }
+  return ids;
+}
+
+function encodeText(pair: TextPair, tokenizer: Tokenizer): EncodedPair {
+  const { bosTokenId, eosTokenId } = tokenizer;
+  if (eosTokenId === null) {
+    throw new ConfigError('Plain text needs a token that ends it; the tokenizer has no eos_token.');
+  }
+  const plain = tokenizer.encode(pair.promptText);
+  const starts = bosTokenId !== null && tokenizer.encode('', { addSpecialTokens: true })[0] === bosTokenId;
+  const bos = starts && plain[0] !== bosTokenId ? [bosTokenId] : [];
+  const promptIds = [...bos, ...plain];
+  if (promptIds.length === 0) throw new DataError('The prompt has no tokens.');
+  const encode = (text: string): Continuation => {
+    const { ids, merged } = encodeAfter(pair.promptText, plain, text, tokenizer);
+    return { ids: ids.at(-1) === eosTokenId ? ids : [...ids, eosTokenId], merged };
+  };
+  const [chosen, rejected] = [encode(pair.chosenText), encode(pair.rejectedText)];
+  return {
+    prompt: plainPrompt(promptIds, tokenizer),
+    chosenIds: chosen.ids,
+    rejectedIds: rejected.ids,
+    boundaryMerges: Number(chosen.merged) + Number(rejected.merged),
+  };
+}
+
+function checkIds(pair: TokenPair, tokenizer: Tokenizer): EncodedPair {
+  const { promptIds, chosenIds, rejectedIds } = pair;
+  for (const [key, ids] of Object.entries({ promptIds, chosenIds, rejectedIds })) {
+    if (ids.length === 0) throw new DataError(`Expected token ids in ${key}, got none.`);
+    const bad = ids.find((id) => !Number.isInteger(id) || id < 0 || id >= tokenizer.vocabSize);
+    if (bad !== undefined) {
+      throw new DataError(`Expected token ids from 0 to ${tokenizer.vocabSize - 1} in ${key}, got ${bad}.`);
+    }
+  }
+  return { prompt: plainPrompt(promptIds, tokenizer), chosenIds, rejectedIds, boundaryMerges: 0 };
+}
+
+/** A prompt without messages: only its beginning-of-sequence token is kept from truncation. */
+function plainPrompt(ids: number[], tokenizer: Tokenizer): EncodedPrompt {
+  const head = ids[0] === tokenizer.bosTokenId ? 1 : 0;
+  return { ids, edges: () => ({ head, tail: 0 }), shorten: () => null };
+}
+
+interface Continuation {
+  ids: number[];
+  merged: boolean;
+}
+
+function encodeAfter(
+  promptText: string,
+  promptIds: readonly number[],
+  text: string,
+  tokenizer: Tokenizer,
+): Continuation {
+  const whole = tokenizer.encode(promptText + text);
+  // A beginning-of-sequence token that was taken away from the prompt is missing there too.
+  const extra =
+    whole.length > 1 &&
+    whole[0] === tokenizer.bosTokenId &&
+    whole[1] === whole[0] &&
+    promptIds[1] !== whole[0];
+  const ids = extra ? whole.slice(1) : whole;
+  const prefix = ids.length > promptIds.length && promptIds.every((id, index) => ids[index] === id);
+  return prefix
+    ? { ids: ids.slice(promptIds.length), merged: false }
+    : { ids: tokenizer.encodeContinuation(text), merged: text !== '' };
+}
+
+function renderPrompt(messages: readonly Message[], template: ChatTemplate): string {
+  return template.render(foldSystem(messages, template), { addGenerationPrompt: true });
+}
+
+function encodePromptText(text: string, tokenizer: Tokenizer): number[] {
+  const ids = tokenizer.encode(text);
+  const { bosTokenId } = tokenizer;
+  return bosTokenId !== null && ids[0] === bosTokenId && ids[1] === bosTokenId ? ids.slice(1) : ids;
+}
+
+/**
+ * A chat prompt and its shorter forms. The head is what comes before the first word after the system message
+ * (beginning of sequence, system message with the persona, the opening of a turn), the tail what follows the
+ * last message (its end, and the generation prompt): without them the model would be asked something else.
+ */
+function chatPrompt(
+  messages: readonly Message[],
+  promptText: string,
+  tokenizer: Tokenizer,
+  template: ChatTemplate,
+): EncodedPrompt {
+  const ids = encodePromptText(promptText, tokenizer);
+  return {
+    ids,
+    edges: () => promptEdges(messages, ids, tokenizer, template),
+    shorten() {
+      const system = messages[0]?.role === 'system' ? 1 : 0;
+      const next = messages.findIndex(({ role }, index) => index > system && role === 'user');
+      if (next === -1) return null;
+      const shorter = [...messages.slice(0, system), ...messages.slice(next)];
+      return chatPrompt(shorter, renderPrompt(shorter, template), tokenizer, template);
+    },
+  };
+}
+
+function promptEdges(
+  messages: readonly Message[],
+  promptIds: readonly number[],
+  tokenizer: Tokenizer,
+  template: ChatTemplate,
+): { head: number; tail: number } {
+  const system = messages.slice(0, messages[0]?.role === 'system' ? 1 : 0);
+  // Two different contents, so that neither happens to begin or end like the prompt.
+  const lengths = ['zq', '7!'].map((content) => {
+    const ids = encodePromptText(renderPrompt([...system, { role: 'user', content }], template), tokenizer);
+    const most = Math.min(ids.length, promptIds.length);
+    let head = 0;
+    while (head < most && ids[head] === promptIds[head]) head++;
+    let tail = 0;
+    while (tail < most - head && ids.at(-1 - tail) === promptIds.at(-1 - tail)) tail++;
+    return { head, tail };
+  });
+  return {
+    head: Math.min(...lengths.map(({ head }) => head)),
+    tail: Math.min(...lengths.map(({ tail }) => tail)),
+  };
+}
+
+function requireTemplate(tokenizer: Tokenizer): ChatTemplate {
+  if (tokenizer.chatTemplate !== null) return tokenizer.chatTemplate;
+  throw new ConfigError(
+    'The model has no chat template, so conversations cannot be turned into its tokens. Give a template file ' +
+      '(chat_template_path), or pairs of plain strings or token ids.',
+  );
+}

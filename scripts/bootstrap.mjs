@@ -45,9 +45,11 @@ function needsPackages() {
 }
 
 function installPackages() {
-  say('Installing packages (npm ci)');
+  say('Installing packages');
   const npm = process.env.npm_execpath ? [process.execPath, process.env.npm_execpath] : ['npm'];
-  runQuietly([...npm, 'ci', '--no-audit', '--no-fund']);
+  // Not `npm ci`: it refuses a lock file that lacks packages of platforms which the registry it was made with does
+  // not carry. The locked versions hold here as well, and the lock file stays as it is.
+  runQuietly([...npm, 'install', '--no-save', '--no-audit', '--no-fund']);
 }
 
 /** Changes when a source file does. */

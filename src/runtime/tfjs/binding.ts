@@ -8,7 +8,7 @@ import { type Attribute, type Attributes, attr } from '../attributes.js';
 import { type DType, dtypeCode, dtypeFromCode } from '../dtypes.js';
 import { execute } from '../execute.js';
 import { runtime } from '../runtime.js';
-import { keep, stringData, stringTensor, type Tensor, tensor } from '../tensor.js';
+import { keep, scope, stringData, stringTensor, type Tensor, tensor } from '../tensor.js';
 
 /** What the kernels know of a tensor: its number here, its shape, and TensorFlow's number for its dtype. */
 export interface TensorMetadata {
@@ -100,9 +100,8 @@ export function createBinding() {
       outputs: number,
     ): TensorMetadata[] {
       const inputs = inputIds.map(tensorOf);
-      // TensorFlow has no Round for integers, which it would leave as they are.
-      const operation = name === 'Round' && inputs[0]?.dtype === 'int32' ? 'Identity' : name;
-      return execute(operation, inputs, attributesOf(kernelAttributes), outputs, device).map((output) => ({
+      const attributes = attributesOf(kernelAttributes);
+      return runAsTfjsMeansIt(name, inputs, attributes, outputs, device).map((output) => ({
         id: adopt(output),
         shape: [...output.shape],
         dtype: dtypeCode(output.dtype),
@@ -122,6 +121,30 @@ export function createBinding() {
     /** The tensor behind a number; it still belongs to tfjs. */
     tensorOf,
   };
+}
+
+/** Runs an operation, mended where tfjs' kernels hand over something that TensorFlow does not take. */
+function runAsTfjsMeansIt(
+  name: string,
+  inputs: readonly Tensor[],
+  attributes: Attributes,
+  outputs: number,
+  device: string | undefined,
+): Tensor[] {
+  const [first, ...others] = inputs;
+  if (name === 'Round' && first?.dtype === 'int32') {
+    // An integer is round already; TensorFlow has no kernel for it.
+    return execute('Identity', inputs, attributes, outputs, device);
+  }
+  if (name === 'ScatterNd' && first?.shape.length === 1) {
+    // A vector of indices is n places to tfjs, and one place of n coordinates to TensorFlow.
+    const column = { T: attr.type('int32'), Tdim: attr.type('int32') };
+    return scope(() => {
+      const [indices] = execute('ExpandDims', [first, tensor('int32', [], [1])], column, 1, device);
+      return execute(name, [indices as Tensor, ...others], attributes, outputs, device);
+    });
+  }
+  return execute(name, inputs, attributes, outputs, device);
 }
 
 function refuseSavedModel(): never {

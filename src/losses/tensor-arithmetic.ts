@@ -1,6 +1,8 @@
 import * as tf from '@tensorflow/tfjs';
 import type { Arithmetic } from './arithmetic.js';
 
+const MAX_FLOAT32 = 3.4028234e38;
+
 /**
  * tfjs on any of its backends, differentiable by `tf.grad`. Call it inside `tf.tidy`.
  *
@@ -18,7 +20,8 @@ export const tensorArithmetic: Arithmetic<tf.Tensor1D, tf.Scalar> = {
   square: (a) => tf.square(a),
   exp: (a) => tf.exp(a),
   expm1: (a) => tf.expm1(a),
-  atMost: (a, limit) => tf.minimum(a, limit),
+  // Not tf.minimum, whose gradient multiplies by 0 where the limit holds: 0 · ∞ is no number.
+  atMost: (a, limit) => tf.clipByValue(a, -MAX_FLOAT32, limit),
   relu: (a) => tf.relu(a),
   sigmoid: (a) => tf.sigmoid(a),
   softplus: (a) => tf.softplus(a),

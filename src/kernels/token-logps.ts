@@ -1,0 +1,90 @@
+/**
+ * Log-probabilities of tokens from hidden states, one chunk of tokens at a time: the matrix of all tokens by the
+ * whole vocabulary never exists.
+ *
+ * Logits are computed in float32 also where everything else is bfloat16: a logit of 20 rounded to bfloat16 is off
+ * by up to 0.06, and a pair's log-ratio sums hundreds of them.
+ */
+
+import { attr } from '../runtime/attributes.js';
+import type { GraphBuilder, GraphValue } from '../runtime/graph-function.js';
+import { cast, matmul, mean, mul, neg, sub, sum, toFloat32 } from './graph-math.js';
+
+/** What is known of each token of a chunk, `[C]` each. */
+export interface TokenScores {
+  /** log p(label), float32. */
+  logps: GraphValue;
+  /** Mean of the logits over the vocabulary, float32. */
+  meanLogits: GraphValue;
+  /** Entropy of the distribution in nats, float32. */
+  entropy: GraphValue;
+  /** Whether the label is the likeliest token, float32 0 or 1. */
+  correct: GraphValue;
+}
+
+/**
+ * `logits = h E^T`, `logp = logit[label] - logsumexp(logits)`.
+ *
+ * @param hidden h, `[C, D]`
+ * @param head E, `[V, D]`, float32
+ * @param labels int32 `[C]`
+ * @returns the scores, and the logits and the gradient of the negative log-probability with respect to them
+ */
+export function tokenScores(
+  g: GraphBuilder,
+  hidden: GraphValue,
+  head: GraphValue,
+  labels: GraphValue,
+): { scores: TokenScores; negativeGradient: GraphValue } {
+  const logits = matmul(g, toFloat32(g, hidden), head, { transposeB: true });
+  const attributes = { T: attr.type('float32'), Tlabels: attr.type('int32') };
+  const [loss, negativeGradient] = g.ops(
+    'SparseSoftmaxCrossEntropyWithLogits',
+    [logits, labels],
+    attributes,
+    2,
+  ) as [GraphValue, GraphValue];
+  return { scores: { logps: neg(g, loss), ...statistics(g, logits, labels) }, negativeGradient };
+}
+
+/**
+ * Gradient of each token's own log-probability with respect to its hidden state, `d logp / d h = (onehot - p) E`,
+ * `[C, D]` in hidden's dtype. Gradients of a loss are this times `d loss / d logp`, row by row.
+ *
+ * @param negativeGradient `p - onehot`, `[C, V]`, from {@link tokenScores}
+ * @param head E in the dtype of hidden
+ */
+export function hiddenGradient(g: GraphBuilder, negativeGradient: GraphValue, head: GraphValue): GraphValue {
+  return matmul(g, cast(g, neg(g, negativeGradient), head.dtype), head);
+}
+
+/**
+ * Gradient of the loss with respect to the head, `dE = (weight * (onehot - p))^T h`, `[V, D]` in hidden's dtype.
+ *
+ * @param weights `d loss / d logp` of each token, float32 `[C, 1]`
+ */
+export function headGradient(
+  g: GraphBuilder,
+  negativeGradient: GraphValue,
+  hidden: GraphValue,
+  weights: GraphValue,
+): GraphValue {
+  const dLogits = cast(g, mul(g, negativeGradient, neg(g, weights)), hidden.dtype);
+  return matmul(g, dLogits, hidden, { transposeA: true });
+}
+
+function statistics(g: GraphBuilder, logits: GraphValue, labels: GraphValue): Omit<TokenScores, 'logps'> {
+  const logSoftmax = g.op('LogSoftmax', [logits], { T: attr.type('float32') });
+  const p = g.op('Exp', [logSoftmax], { T: attr.type('float32') });
+  const best = g.op('ArgMax', [logits, g.constant('int32', 1)], {
+    T: attr.type('float32'),
+    Tidx: attr.type('int32'),
+    output_type: attr.type('int32'),
+  });
+  const correct = g.op('Equal', [best, labels], { T: attr.type('int32') });
+  return {
+    meanLogits: mean(g, logits, [1], false),
+    entropy: sub(g, g.constant('float32', 0), sum(g, mul(g, p, logSoftmax), [1], false)),
+    correct: cast(g, correct, 'float32'),
+  };
+}

@@ -1,0 +1,108 @@
+/** A decoder's weights in TensorFlow's memory, with its adapter if it has one. */
+
+import { CheckpointError } from '../errors.js';
+import type { ComputeDType } from '../kernels/graph-math.js';
+import type { Tensors } from '../runtime/named-function.js';
+import { keep, type Tensor, tensor } from '../runtime/tensor.js';
+import { type HeadFunctions, headFunctions } from './head-functions.js';
+import { LayerFunctions } from './layer-functions.js';
+import type { LoraAdapter } from './lora-adapter.js';
+import type { ModelConfig } from './model-config.js';
+import { ropeFrequencies } from './rope-frequencies.js';
+
+/**
+ * Weights as the kernels take them. Linear weights are `[out, in]` in the compute dtype; query, key and value
+ * projections lie in one tensor, gate and up projections in another.
+ */
+export interface ModelWeights {
+  /** `[V, D]`, compute dtype. */
+  embedding: Tensor;
+  layers: Record<string, Tensor>[];
+  /** `[D]`, float32. */
+  finalNorm: Tensor;
+  /** `[V, D]`, compute dtype; null where the embedding serves. */
+  head: Tensor | null;
+}
+
+/** A model on the runtime's device. Whoever loaded it disposes it. */
+export class LanguageModel {
+  readonly config: ModelConfig;
+  readonly dtype: ComputeDType;
+  readonly weights: ModelWeights;
+  readonly functions: LayerFunctions;
+  readonly headFunctions: HeadFunctions;
+  /** float32 `[hd / 2]`. */
+  readonly frequencies: Tensor;
+  #adapter: LoraAdapter | null = null;
+
+  constructor(config: ModelConfig, dtype: ComputeDType, weights: ModelWeights, { xla = false } = {}) {
+    this.config = config;
+    this.dtype = dtype;
+    this.weights = weights;
+    this.functions = new LayerFunctions(config, dtype, xla);
+    this.headFunctions = headFunctions(config, dtype);
+    this.frequencies = keep(tensor('float32', [config.headDim / 2], ropeFrequencies(config)));
+  }
+
+  /** The adapter that acts on top of the weights, if any. */
+  get adapter(): LoraAdapter | null {
+    return this.#adapter;
+  }
+
+  /** Puts an adapter on the model; the model owns it from here on. Throws CheckpointError if there is one already. */
+  attach(adapter: LoraAdapter): void {
+    if (this.#adapter !== null)
+      throw new CheckpointError('the model has an adapter already; merge or detach it first');
+    this.#adapter = adapter;
+  }
+
+  /** Takes the adapter off; the caller owns it then. */
+  detach(): LoraAdapter | null {
+    const adapter = this.#adapter;
+    this.#adapter = null;
+    return adapter;
+  }
+
+  /** The output layer's matrix, `[V, D]`: the head, or the embedding where they are tied. */
+  get head(): Tensor {
+    return this.weights.head ?? this.weights.embedding;
+  }
+
+  /** Inputs of layer `index`'s functions, with the adapter's factors where `adapter` is on. */
+  layerInputs(index: number, adapter: LoraAdapter | null): Tensors {
+    const own = this.weights.layers[index] as Record<string, Tensor>;
+    return adapter === null ? own : { ...own, ...adapter.layers[index] };
+  }
+
+  /** All weights by identifier (`embedding`, `layers.0.qkv`, `finalNorm`, `head`). */
+  entries(): [string, Tensor][] {
+    const { embedding, layers, finalNorm, head } = this.weights;
+    const inLayers = layers.flatMap((layer, i) =>
+      Object.entries(layer).map(([name, weight]): [string, Tensor] => [`layers.${i}.${name}`, weight]),
+    );
+    return [
+      ['embedding', embedding],
+      ...inLayers,
+      ['finalNorm', finalNorm],
+      ...(head === null ? [] : ([['head', head]] satisfies [string, Tensor][])),
+    ];
+  }
+
+  /** Replaces the weight called `id` (as in {@link entries}) and frees the old one. */
+  replace(id: string, weight: Tensor): void {
+    const match = /^layers\.(\d+)\.(.+)$/.exec(id);
+    const holder = (
+      match === null ? this.weights : (this.weights.layers[Number(match[1])] as Record<string, Tensor>)
+    ) as Record<string, Tensor>;
+    const name = match === null ? id : (match[2] as string);
+    holder[name]?.dispose();
+    holder[name] = keep(weight);
+  }
+
+  dispose(): void {
+    for (const [, weight] of this.entries()) weight.dispose();
+    this.frequencies.dispose();
+    this.#adapter?.dispose();
+    this.#adapter = null;
+  }
+}

@@ -1,0 +1,302 @@
+/**
+ * Forward and backward passes of a packed row. Layers run on another thread, one graph function each, so that the
+ * event loop stays free; what the backward pass needs is freed as soon as it has been used.
+ */
+
+import { attr } from '../runtime/attributes.js';
+import { execute } from '../runtime/execute.js';
+import { callNamed, callNamedAsync, type Tensors } from '../runtime/named-function.js';
+import { disposeAll, keep, scope, type Tensor, tensor } from '../runtime/tensor.js';
+import type { LanguageModel } from './language-model.js';
+import type { LoraAdapter } from './lora-adapter.js';
+import type { DeviceBatch } from './packed-batch.js';
+
+/**
+ * What a forward pass keeps: nothing; each layer's input, from which the backward pass computes the layer anew
+ * (less memory, a third more work); or everything the backward pass needs.
+ */
+export type Keep = 'nothing' | 'inputs' | 'everything';
+
+export interface ForwardOptions {
+  keep: Keep;
+  /** The adapter to apply; null for the base model. */
+  adapter: LoraAdapter | null;
+  /** Seed of this pass's dropout; without one there is no dropout. */
+  dropoutSeed?: number;
+}
+
+/** The hidden states after the last layer, `[N, D]`, and what was kept of each layer. */
+export interface ForwardState {
+  hidden: Tensor;
+  layers: Record<string, Tensor>[];
+  options: ForwardOptions;
+}
+
+/** Scores of the completion tokens, `[M]` each, float32; and `[M, D]`, each token's own gradient. */
+export interface CompletionScores {
+  logps: Tensor;
+  meanLogits: Tensor;
+  entropy: Tensor;
+  correct: Tensor;
+  dNormed: Tensor;
+}
+
+/** Receives a gradient and owns it from then on. */
+export type GradientSink = (id: string, gradient: Tensor) => void;
+
+/** Bytes of one chunk's float32 logits; a handful of such matrices exist at once. */
+const LOGITS_CHUNK_BYTES = 32 * 1024 * 1024;
+
+/** Runs all layers. The caller disposes `hidden` and `layers`. */
+export async function forward(
+  model: LanguageModel,
+  batch: DeviceBatch,
+  options: ForwardOptions,
+): Promise<ForwardState> {
+  const lora = options.adapter?.shape(options.dropoutSeed !== undefined) ?? null;
+  const run = model.functions.get(options.keep === 'everything' ? 'forward' : 'inference', batch.pairs, lora);
+  const layers: Record<string, Tensor>[] = [];
+  let x = keep(
+    callNamed(model.headFunctions.embed, { table: model.weights.embedding, ids: batch.tensors.ids! }).x!,
+  );
+  for (let i = 0; i < model.config.numLayers; i++) {
+    const inputs = layerInputs(model, batch, options, i, x);
+    const { y, ...saved } = await callNamedAsync(run, inputs);
+    inputs.seed?.dispose();
+    if (options.keep === 'nothing') x.dispose();
+    else layers.push({ x, ...saved });
+    x = y!;
+    for (const tensor of [y!, ...Object.values(saved)]) keep(tensor);
+  }
+  return { hidden: x, layers, options };
+}
+
+/** Log-probabilities of the completion tokens, float32 `[M]`, without statistics or gradients. */
+export async function completionLogps(
+  model: LanguageModel,
+  batch: DeviceBatch,
+  hidden: Tensor,
+): Promise<Tensor> {
+  return scope(async () => {
+    const head32 = castTo(model.head, 'float32');
+    const pieces: Tensor[] = [];
+    for (const inputs of chunks(model, batch, hidden)) {
+      pieces.push((await callNamedAsync(model.headFunctions.logps, { ...inputs, head32 })).logps!);
+    }
+    return concatRows(pieces);
+  });
+}
+
+/** Scores of the completion tokens with what the backward pass needs. */
+export async function completionScores(
+  model: LanguageModel,
+  batch: DeviceBatch,
+  hidden: Tensor,
+): Promise<CompletionScores> {
+  return scope(async () => {
+    const head32 = castTo(model.head, 'float32');
+    const pieces: Record<string, Tensor>[] = [];
+    for (const inputs of chunks(model, batch, hidden)) {
+      pieces.push(await callNamedAsync(model.headFunctions.scores, { ...inputs, head32, head: model.head }));
+    }
+    const joined = (name: string) => concatRows(pieces.map((piece) => piece[name]!));
+    return {
+      logps: joined('logps'),
+      meanLogits: joined('meanLogits'),
+      entropy: joined('entropy'),
+      correct: joined('correct'),
+      dNormed: joined('dNormed'),
+    };
+  });
+}
+
+/**
+ * Gradients of a loss from its derivative with respect to the completion tokens' log-probabilities. With an adapter
+ * those of its factors, else those of all weights; `sink` gets each as soon as it is there.
+ *
+ * @param state Of a forward pass that kept inputs or everything; what it kept is freed on the way.
+ * @param dLogps `d loss / d logp`, float32 `[M]`
+ */
+export async function backward(
+  model: LanguageModel,
+  batch: DeviceBatch,
+  state: ForwardState,
+  scores: CompletionScores,
+  dLogps: Tensor,
+  sink: GradientSink,
+): Promise<void> {
+  const { adapter } = state.options;
+  const full = adapter === null;
+  let dy = await headBackward(model, batch, state.hidden, scores.dNormed, dLogps, full ? sink : null);
+  state.hidden.dispose();
+  const lora = adapter?.shape(state.options.dropoutSeed !== undefined) ?? null;
+  const run = model.functions.get('backward', batch.pairs, lora);
+  for (let i = model.config.numLayers - 1; i >= 0; i--) {
+    const saved = await savedLayer(model, batch, state, i);
+    const inputs: Record<string, Tensor> = {
+      ...layerInputs(model, batch, state.options, i, saved.x!),
+      ...saved,
+      dy,
+    };
+    const { dx, ...gradients } = await callNamedAsync(run, inputs);
+    inputs.seed?.dispose();
+    dy.dispose();
+    disposeAll(saved);
+    dy = keep(dx!);
+    for (const [name, gradient] of Object.entries(gradients)) {
+      sink(`layers.${i}.${name.slice('d:'.length)}`, keep(gradient));
+    }
+  }
+  if (full) embeddingGradient(model, batch, dy, sink);
+  dy.dispose();
+}
+
+async function headBackward(
+  model: LanguageModel,
+  batch: DeviceBatch,
+  hidden: Tensor,
+  dNormed: Tensor,
+  dLogps: Tensor,
+  sink: GradientSink | null,
+): Promise<Tensor> {
+  return scope(async () => {
+    const { gatherIndices } = batch.batch;
+    const column = reshapeTo(dLogps, [-1, 1]);
+    const outputs = await callNamedAsync(model.headFunctions.backward, {
+      hidden,
+      finalNorm: model.weights.finalNorm,
+      indices: tensor('int32', [gatherIndices.length], gatherIndices),
+      dNormed,
+      dLogps: column,
+      tokens: tensor('int32', [], [batch.tokens]),
+    });
+    if (sink !== null) {
+      sink('finalNorm', keep(outputs['d:finalNorm']!));
+      await headWeightGradient(model, batch, hidden, column, sink);
+    }
+    return outputs.dHidden!;
+  });
+}
+
+/** The head's gradient, chunk by chunk; the logits are computed anew, since the loss had to be known first. */
+async function headWeightGradient(
+  model: LanguageModel,
+  batch: DeviceBatch,
+  hidden: Tensor,
+  dLogps: Tensor,
+  sink: GradientSink,
+): Promise<void> {
+  const head32 = castTo(model.head, 'float32');
+  const id = model.weights.head === null ? 'embedding' : 'head';
+  let begin = 0;
+  for (const inputs of chunks(model, batch, hidden)) {
+    const rows = inputs.labels!.shape[0] as number;
+    const { dHead } = await callNamedAsync(model.headFunctions.headGradient, {
+      ...inputs,
+      head32,
+      dLogps: sliceRows(dLogps, begin, rows),
+    });
+    sink(id, keep(dHead!));
+    begin += rows;
+  }
+}
+
+/**
+ * Adds the gradient of each token's embedding to its row. The padding token's row learns nothing from being read,
+ * as in torch.nn.Embedding with a padding_idx, which transformers' decoders use.
+ */
+function embeddingGradient(model: LanguageModel, batch: DeviceBatch, dx: Tensor, sink: GradientSink): void {
+  const { padTokenId, vocabSize } = model.config;
+  scope(() => {
+    // A negative segment is left out of the sum.
+    const rows = batch.batch.inputIds.map((id) => (id === padTokenId ? -1 : id));
+    const inputs = [
+      castTo(dx, 'float32'),
+      tensor('int32', [rows.length], rows),
+      tensor('int32', [], [vocabSize]),
+    ];
+    const [gradient] = execute('UnsortedSegmentSum', inputs, {
+      T: attr.type('float32'),
+      Tindices: attr.type('int32'),
+      Tnumsegments: attr.type('int32'),
+    });
+    sink('embedding', keep(gradient!));
+  });
+}
+
+/** What the forward pass kept of layer `index`, or what running it again gives. */
+async function savedLayer(
+  model: LanguageModel,
+  batch: DeviceBatch,
+  { layers, options }: ForwardState,
+  index: number,
+): Promise<Record<string, Tensor>> {
+  const kept = layers[index] as Record<string, Tensor>;
+  if (options.keep === 'everything') return kept;
+  const lora = options.adapter?.shape(options.dropoutSeed !== undefined) ?? null;
+  const inputs = layerInputs(model, batch, options, index, kept.x!);
+  const { y, ...saved } = await callNamedAsync(model.functions.get('forward', batch.pairs, lora), inputs);
+  inputs.seed?.dispose();
+  y!.dispose();
+  return { x: kept.x!, ...saved };
+}
+
+function layerInputs(
+  model: LanguageModel,
+  batch: DeviceBatch,
+  { adapter, dropoutSeed }: ForwardOptions,
+  index: number,
+  x: Tensor,
+): Record<string, Tensor> {
+  const inputs = { x, ...batch.tensors, ...model.layerInputs(index, adapter) };
+  if (adapter === null || adapter.config.dropout === 0 || dropoutSeed === undefined) return inputs;
+  // Modules of a layer add their own number to the second half.
+  return { ...inputs, seed: keep(tensor('int32', [2], [dropoutSeed, index * 16])) };
+}
+
+/** Inputs of the head functions for one chunk of completion tokens after another. */
+function* chunks(model: LanguageModel, { batch }: DeviceBatch, hidden: Tensor): Generator<Tensors> {
+  const total = batch.labels.length;
+  const size = Math.max(16, Math.floor(LOGITS_CHUNK_BYTES / 4 / model.config.vocabSize));
+  for (let begin = 0; begin < total; begin += size) {
+    const end = Math.min(total, begin + size);
+    yield {
+      hidden,
+      finalNorm: model.weights.finalNorm,
+      indices: tensor('int32', [end - begin], batch.gatherIndices.subarray(begin, end)),
+      labels: tensor('int32', [end - begin], batch.labels.subarray(begin, end)),
+    };
+  }
+}
+
+function castTo(x: Tensor, dtype: 'float32' | 'bfloat16'): Tensor {
+  if (x.dtype === dtype) return execute('Identity', [x], { T: attr.type(dtype) })[0]!;
+  return execute('Cast', [x], { SrcT: attr.type(x.dtype), DstT: attr.type(dtype) })[0]!;
+}
+
+function concatRows(pieces: readonly Tensor[]): Tensor {
+  if (pieces.length === 1) return pieces[0]!;
+  const axis = tensor('int32', [], [0]);
+  return execute('ConcatV2', [...pieces, axis], {
+    N: attr.int(pieces.length),
+    T: attr.type(pieces[0]!.dtype),
+    Tidx: attr.type('int32'),
+  })[0]!;
+}
+
+function reshapeTo(x: Tensor, shape: readonly number[]): Tensor {
+  return execute('Reshape', [x, tensor('int32', [shape.length], shape)], {
+    T: attr.type(x.dtype),
+    Tshape: attr.type('int32'),
+  })[0]!;
+}
+
+function sliceRows(x: Tensor, begin: number, rows: number): Tensor {
+  const rest = x.shape.slice(1);
+  const from = [begin, ...rest.map(() => 0)];
+  const sizes = [rows, ...rest];
+  return execute('Slice', [x, tensor('int32', [from.length], from), tensor('int32', [sizes.length], sizes)], {
+    T: attr.type(x.dtype),
+    Index: attr.type('int32'),
+  })[0]!;
+}

@@ -69,7 +69,7 @@ export async function downloadFile(
           { cause: error },
         );
       }
-      await sleep(FIRST_PAUSE_MS * 2 ** failures);
+      await sleep(FIRST_PAUSE_MS * 2 ** Math.max(failures - 1, 0));
     }
     done = await size(partial);
   }

@@ -33,6 +33,7 @@ export function loadTensorflow(directory: string): TensorflowLibrary {
     // The main library finds the framework's symbols because both are loaded globally, framework first.
     const framework = koffi.load(frameworkPath, { global: true });
     const main = koffi.load(mainPath, { global: true });
+    keepMapped([frameworkPath, mainPath]);
     const functions = declareFunctions([main, framework]);
     loaded = { directory, functions, version: functions.TF_Version() };
   } catch (cause) {
@@ -49,6 +50,16 @@ function libraryNames(): [string, string] {
   return process.platform === 'darwin'
     ? ['libtensorflow_framework.2.dylib', 'libtensorflow_cc.2.dylib']
     : ['libtensorflow_framework.so.2', 'libtensorflow_cc.so.2'];
+}
+
+/**
+ * koffi closes its libraries when Node's environment ends. TensorFlow has handlers that run later, when the process
+ * exits, and a process that calls them in unmapped memory crashes. Opened once more, the libraries stay.
+ */
+function keepMapped(paths: readonly string[]): void {
+  const dlopen = koffi.load(null).func('uintptr_t dlopen(const char*, int)');
+  const RTLD_LAZY = 1;
+  for (const path of paths) dlopen(path, RTLD_LAZY);
 }
 
 function declareFunctions(libraries: readonly LibraryHandle[]): TensorflowFunctions {

@@ -106,7 +106,7 @@ export const trainFields = {
   maxBadRowShare: field(
     'Model and data',
     'SHARE',
-    share().default(0.01),
+    share().default(0.05),
     'Bad rows go to a quarantine file; above this share of all rows the run stops with a summary.',
   ),
   outputDir: field(
@@ -395,7 +395,7 @@ export const trainFields = {
     'Tokens and personas',
     'FILE',
     text().nullable().default(null),
-    'Text file with {persona} in it that replaces the built-in system prompt.',
+    'Jinja template with {{ persona }} in it (and {{ system }}, if it likes) that replaces the built-in system prompt.',
   ),
 
   dtype: field(

@@ -1,0 +1,28 @@
+#!/usr/bin/env node
+import { CommanderError } from 'commander';
+import { describeError, errorAsJson, exitCodeOf } from './exit-codes.js';
+import { createProgram, normalizeFlags } from './program.js';
+
+await main(process.argv);
+
+async function main(argv: readonly string[]): Promise<void> {
+  const [node = '', script = '', ...words] = argv;
+  const program = createProgram();
+  try {
+    if (words.length === 0) program.help();
+    await program.parseAsync([node, script, ...normalizeFlags(words)]);
+  } catch (error) {
+    process.exitCode = exitCodeOf(error);
+    if (process.exitCode === 0) return;
+    if (words.includes('--json') && !(error instanceof CommanderError))
+      process.stdout.write(`${errorAsJson(error)}\n`);
+    process.stderr.write(`${describe(error, words)}\n`);
+  }
+}
+
+function describe(error: unknown, words: readonly string[]): string {
+  if (!(error instanceof CommanderError)) return describeError(error, { debug: words.includes('--debug') });
+  const command = words.find((word) => !word.startsWith('-'));
+  const where = command === undefined ? 'persona-dpo --help' : `persona-dpo ${command} --help`;
+  return `${error.message}\nSee \`${where}\`.`;
+}

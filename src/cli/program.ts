@@ -1,0 +1,49 @@
+import { Command } from 'commander';
+import { chatCommand } from './chat-command.js';
+import { doctorCommand } from './doctor-command.js';
+import { generateCommand } from './generate-command.js';
+import { logpsCommand } from './logps-command.js';
+import { mergeCommand } from './merge-command.js';
+import { packageVersion } from './package-version.js';
+import { quickstartCommand } from './quickstart-command.js';
+import { setupCommand } from './setup-command.js';
+import { trainCommand } from './train-command.js';
+
+/** The whole command line. Each command loads what it needs when it runs, so that help comes at once. */
+export function createProgram(): Command {
+  const program = new Command('persona-dpo')
+    .description(
+      'Trains language models on the preferences of their users: persona-conditioned DPO on TensorFlow.',
+    )
+    .version(packageVersion(), '-V, --version', 'print the version')
+    .showSuggestionAfterError(true)
+    .addHelpText(
+      'after',
+      '\nStart with `persona-dpo quickstart`; `persona-dpo COMMAND --help` shows examples.',
+    );
+  const commands = [
+    quickstartCommand(),
+    trainCommand(),
+    generateCommand(),
+    chatCommand(),
+    logpsCommand(),
+    mergeCommand(),
+    setupCommand(),
+    doctorCommand(),
+  ];
+  for (const command of commands) program.addCommand(command);
+  for (const command of [program, ...commands]) {
+    command.exitOverride().configureOutput({ writeErr: () => undefined });
+  }
+  return program;
+}
+
+/** `--learning_rate` as `--learning-rate`: TRL's users are used to underscores. Values are left alone. */
+export function normalizeFlags(argv: readonly string[]): string[] {
+  const end = argv.indexOf('--');
+  return argv.map((word, i) => {
+    if (!/^--[a-z]/i.test(word) || (end !== -1 && i > end)) return word;
+    const [flag = '', ...value] = word.split('=');
+    return [flag.replaceAll('_', '-'), ...value].join('=');
+  });
+}

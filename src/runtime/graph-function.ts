@@ -24,6 +24,8 @@ export interface GraphFunction {
   /** Address of the TF_Function, which graphs that call this one copy. */
   readonly definition: number;
   readonly compiled: boolean;
+  /** The functions it calls, and those that these call; innermost first. */
+  readonly calls: readonly GraphFunction[];
 }
 
 export interface GraphFunctionOptions {
@@ -38,7 +40,7 @@ export class GraphBuilder {
   readonly #rt: Runtime;
   readonly graph: number;
   readonly inputs: GraphValue[] = [];
-  readonly #called = new Set<string>();
+  readonly #called = new Set<GraphFunction>();
   #operations = 0;
 
   constructor(rt: Runtime) {
@@ -119,17 +121,26 @@ export class GraphBuilder {
 
   /** A call of another function. */
   call(callee: GraphFunction, inputs: readonly GraphValue[]): GraphValue[] {
-    const { functions: f, status } = this.#rt;
-    if (!this.#called.has(callee.name)) {
-      f.TF_GraphCopyFunction(this.graph, callee.definition, 0, status.handle);
-      status.check(({ message }) => new OpError(`${callee.name} cannot be called from a graph: ${message}`));
-      this.#called.add(callee.name);
-    }
+    for (const each of [...callee.calls, callee]) this.#include(each);
     // Inlining would dissolve the call that XLA is to compile.
     const attributes: Attributes = callee.compiled
       ? { _XlaMustCompile: attr.bool(true), _noinline: attr.bool(true) }
       : {};
     return this.ops(callee.name, inputs, attributes, callee.outputs);
+  }
+
+  /** The functions that this graph's operations call, directly or through others; innermost first. */
+  get calls(): GraphFunction[] {
+    return [...this.#called];
+  }
+
+  /** Copies `fn` into the graph: a graph must hold every function that runs in it. */
+  #include(fn: GraphFunction): void {
+    if (this.#called.has(fn)) return;
+    const { functions: f, status } = this.#rt;
+    f.TF_GraphCopyFunction(this.graph, fn.definition, 0, status.handle);
+    status.check(({ message }) => new OpError(`${fn.name} cannot be called from a graph: ${message}`));
+    this.#called.add(fn);
   }
 }
 
@@ -168,7 +179,7 @@ export function defineFunction(
     status.check(({ message }) => new OpError(`function ${name} cannot be built: ${message}`));
     f.TFE_ContextAddFunction(rt.context, definition, status.handle);
     status.check(({ message }) => new OpError(`function ${name} cannot be registered: ${message}`));
-    return { name: unique, outputs: outputs.length, definition, compiled: xla };
+    return { name: unique, outputs: outputs.length, definition, compiled: xla, calls: builder.calls };
   } finally {
     f.TF_DeleteGraph(builder.graph);
   }

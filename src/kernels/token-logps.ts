@@ -8,7 +8,7 @@
 
 import { attr } from '../runtime/attributes.js';
 import type { GraphBuilder, GraphValue } from '../runtime/graph-function.js';
-import { cast, matmul, mean, mul, neg, sub, sum, toFloat32 } from './graph-math.js';
+import { cast, log, matmul, mean, mul, neg, square, sum, toFloat32 } from './graph-math.js';
 
 /** What is known of each token of a chunk, `[C]` each. */
 export interface TokenScores {
@@ -18,8 +18,15 @@ export interface TokenScores {
   meanLogits: GraphValue;
   /** Entropy of the distribution in nats, float32. */
   entropy: GraphValue;
+  /** `log Σ_v p(v)²`, float32: what WPO holds a token's log-probability against. */
+  logSumSquares: GraphValue;
   /** Whether the label is the likeliest token, float32 0 or 1. */
   correct: GraphValue;
+}
+
+/** `h E^T`, `[C, V]`, float32. */
+export function tokenLogits(g: GraphBuilder, hidden: GraphValue, head: GraphValue): GraphValue {
+  return matmul(g, toFloat32(g, hidden), head, { transposeB: true });
 }
 
 /**
@@ -28,7 +35,8 @@ export interface TokenScores {
  * @param hidden h, `[C, D]`
  * @param head E, `[V, D]`, float32
  * @param labels int32 `[C]`
- * @returns the scores, and the logits and the gradient of the negative log-probability with respect to them
+ * @returns the scores (those that a function does not return are not computed), and the gradient of the negative
+ * log-probability with respect to the logits, `[C, V]`
  */
 export function tokenScores(
   g: GraphBuilder,
@@ -36,7 +44,7 @@ export function tokenScores(
   head: GraphValue,
   labels: GraphValue,
 ): { scores: TokenScores; negativeGradient: GraphValue } {
-  const logits = matmul(g, toFloat32(g, hidden), head, { transposeB: true });
+  const logits = tokenLogits(g, hidden, head);
   const attributes = { T: attr.type('float32'), Tlabels: attr.type('int32') };
   const [loss, negativeGradient] = g.ops(
     'SparseSoftmaxCrossEntropyWithLogits',
@@ -84,7 +92,9 @@ function statistics(g: GraphBuilder, logits: GraphValue, labels: GraphValue): Om
   const correct = g.op('Equal', [best, labels], { T: attr.type('int32') });
   return {
     meanLogits: mean(g, logits, [1], false),
-    entropy: sub(g, g.constant('float32', 0), sum(g, mul(g, p, logSoftmax), [1], false)),
+    entropy: neg(g, sum(g, mul(g, p, logSoftmax), [1], false)),
+    // At least -log V: no probability squared to zero is missed in the sum.
+    logSumSquares: log(g, sum(g, square(g, p), [1], false)),
     correct: cast(g, correct, 'float32'),
   };
 }

@@ -3,7 +3,7 @@
 import { type ComputeDType, cast, gather, mul } from '../kernels/graph-math.js';
 import { embed } from '../kernels/packed-layout.js';
 import { rmsNorm, rmsNormGradient } from '../kernels/rms-norm.js';
-import { headGradient, hiddenGradient, tokenScores } from '../kernels/token-logps.js';
+import { headGradient, hiddenGradient, tokenLogits, tokenScores } from '../kernels/token-logps.js';
 import { attr } from '../runtime/attributes.js';
 import { defineNamed, type NamedFunction } from '../runtime/named-function.js';
 import type { ModelConfig } from './model-config.js';
@@ -15,6 +15,10 @@ export interface HeadFunctions {
   logps: NamedFunction;
   /** `logps`, the statistics that TRL logs, and `dNormed`, each token's own `d logp / d h`. */
   scores: NamedFunction;
+  /** What `scores` returns, and `logSumSquares`. */
+  weightingScores: NamedFunction;
+  /** `logits` of rows of the last hidden states, and `normed`, the rows behind the final norm. */
+  logits: NamedFunction;
   /** From `d loss / d logp` to the gradient of the last hidden states, and of the final norm. */
   backward: NamedFunction;
   /** The head's gradient from one chunk of tokens. */
@@ -25,6 +29,14 @@ export function headFunctions(config: ModelConfig, dtype: ComputeDType): HeadFun
   const eps = config.rmsNormEps;
   const rows = { hidden: dtype, finalNorm: 'float32', indices: 'int32' } as const;
   const chunk = { ...rows, labels: 'int32', head32: 'float32' } as const;
+  const scoresFunction = (weighting: boolean) =>
+    defineNamed('token_scores', { ...chunk, head: dtype }, (g, v) => {
+      const normed = rmsNorm(g, gather(g, v.hidden!, v.indices!), v.finalNorm!, eps);
+      const { scores, negativeGradient } = tokenScores(g, normed, v.head32!, v.labels!);
+      const { logSumSquares, ...always } = scores;
+      const dNormed = hiddenGradient(g, negativeGradient, v.head!);
+      return { ...always, dNormed, ...(weighting && { logSumSquares }) };
+    });
   return {
     embed: defineNamed('embed', { table: dtype, ids: 'int32' }, (g, { table, ids }) => ({
       x: embed(g, table!, ids!, dtype),
@@ -33,10 +45,11 @@ export function headFunctions(config: ModelConfig, dtype: ComputeDType): HeadFun
       const normed = rmsNorm(g, gather(g, v.hidden!, v.indices!), v.finalNorm!, eps);
       return { logps: tokenScores(g, normed, v.head32!, v.labels!).scores.logps };
     }),
-    scores: defineNamed('token_scores', { ...chunk, head: dtype }, (g, v) => {
+    scores: scoresFunction(false),
+    weightingScores: scoresFunction(true),
+    logits: defineNamed('token_logits', { ...rows, head32: 'float32' }, (g, v) => {
       const normed = rmsNorm(g, gather(g, v.hidden!, v.indices!), v.finalNorm!, eps);
-      const { scores, negativeGradient } = tokenScores(g, normed, v.head32!, v.labels!);
-      return { ...scores, dNormed: hiddenGradient(g, negativeGradient, v.head!) };
+      return { logits: tokenLogits(g, normed, v.head32!), normed };
     }),
     backward: defineNamed(
       'head_backward',

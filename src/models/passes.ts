@@ -39,6 +39,13 @@ export interface CompletionScores {
   entropy: Tensor;
   correct: Tensor;
   dNormed: Tensor;
+  /** `log Σ_v p(v)²`, `[M]`, float32; only where asked for. */
+  logSumSquares?: Tensor;
+}
+
+export interface ScoreOptions {
+  /** Whether to compute `logSumSquares`, which WPO (`useWeighting`) needs. Default false. */
+  logSumSquares?: boolean;
 }
 
 /** Receives a gradient and owns it from then on. */
@@ -92,12 +99,15 @@ export async function completionScores(
   model: LanguageModel,
   batch: DeviceBatch,
   hidden: Tensor,
+  { logSumSquares = false }: ScoreOptions = {},
 ): Promise<CompletionScores> {
+  const { scores, weightingScores } = model.headFunctions;
+  const run = logSumSquares ? weightingScores : scores;
   return scope(async () => {
     const head32 = castTo(model.head, 'float32');
     const pieces: Record<string, Tensor>[] = [];
     for (const inputs of chunks(model, batch, hidden)) {
-      pieces.push(await callNamedAsync(model.headFunctions.scores, { ...inputs, head32, head: model.head }));
+      pieces.push(await callNamedAsync(run, { ...inputs, head32, head: model.head }));
     }
     const joined = (name: string) => concatRows(pieces.map((piece) => piece[name]!));
     return {
@@ -106,6 +116,7 @@ export async function completionScores(
       entropy: joined('entropy'),
       correct: joined('correct'),
       dNormed: joined('dNormed'),
+      ...(logSumSquares && { logSumSquares: joined('logSumSquares') }),
     };
   });
 }

@@ -8,6 +8,7 @@ import { type HeadFunctions, headFunctions } from './head-functions.js';
 import { LayerFunctions } from './layer-functions.js';
 import type { LoraAdapter } from './lora-adapter.js';
 import type { ModelConfig } from './model-config.js';
+import { parameterAt } from './parameter-ids.js';
 import { ropeFrequencies } from './rope-frequencies.js';
 
 /**
@@ -88,15 +89,21 @@ export class LanguageModel {
     ];
   }
 
-  /** Replaces the weight called `id` (as in {@link entries}) and frees the old one. */
+  /** The weight called `id` (as in {@link entries}). */
+  parameter(id: string): Tensor {
+    const { holder, name } = this.#at(id);
+    return holder[name] as Tensor;
+  }
+
+  /** Replaces the weight called `id` and frees the old one. */
   replace(id: string, weight: Tensor): void {
-    const match = /^layers\.(\d+)\.(.+)$/.exec(id);
-    const holder = (
-      match === null ? this.weights : (this.weights.layers[Number(match[1])] as Record<string, Tensor>)
-    ) as Record<string, Tensor>;
-    const name = match === null ? id : (match[2] as string);
+    const { holder, name } = this.#at(id);
     holder[name]?.dispose();
     holder[name] = keep(weight);
+  }
+
+  #at(id: string) {
+    return parameterAt(id, this.weights.layers, this.weights as unknown as Record<string, Tensor>);
   }
 
   dispose(): void {

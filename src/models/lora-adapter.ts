@@ -1,6 +1,7 @@
 /** A LoRA adapter's factors in TensorFlow's memory. */
 
-import type { Tensor } from '../runtime/tensor.js';
+import { keep, type Tensor } from '../runtime/tensor.js';
+import { parameterAt } from './parameter-ids.js';
 import type { LinearModule, LoraShape } from './lora-shape.js';
 
 export interface LoraConfig {
@@ -33,6 +34,19 @@ export class LoraAdapter {
     return this.layers.flatMap((layer, i) =>
       Object.entries(layer).map(([name, factor]): [string, Tensor] => [`layers.${i}.${name}`, factor]),
     );
+  }
+
+  /** The factor called `id`. */
+  parameter(id: string): Tensor {
+    const { holder, name } = parameterAt(id, this.layers, {});
+    return holder[name] as Tensor;
+  }
+
+  /** Replaces the factor called `id` and frees the old one. */
+  replace(id: string, factor: Tensor): void {
+    const { holder, name } = parameterAt(id, this.layers, {});
+    holder[name]?.dispose();
+    holder[name] = keep(factor);
   }
 
   dispose(): void {

@@ -1,0 +1,119 @@
+/** Gradients of one optimizer step, on the device. */
+
+import { attr } from '../runtime/attributes.js';
+import { execute } from '../runtime/execute.js';
+import { call, defineFunction, type GraphFunction } from '../runtime/graph-function.js';
+import { scope, type Tensor, tensor } from '../runtime/tensor.js';
+import { Variable } from '../runtime/variable.js';
+
+type Held = { kind: 'once'; gradient: Tensor } | { kind: 'sum'; sum: Variable };
+
+/**
+ * Collects gradients by parameter. A gradient that comes once stays as it came (in the compute dtype: half the
+ * memory); one that comes again is summed in float32, in place.
+ */
+export class GradientStore {
+  readonly #held = new Map<string, Held>();
+
+  /** Adds `gradient` to what there is for `id`, and owns it from here on. */
+  add(id: string, gradient: Tensor): void {
+    const held = this.#held.get(id);
+    if (held === undefined) {
+      this.#held.set(id, { kind: 'once', gradient });
+      return;
+    }
+    const sum = held.kind === 'sum' ? held.sum : this.#startSum(id, held.gradient);
+    scope(() => {
+      execute('AssignAddVariableOp', [sum.resource, toFloat32(gradient)], { dtype: attr.type('float32') }, 0);
+    });
+    gradient.dispose();
+  }
+
+  /** The gradient of `id` as float32, or undefined if none came. The caller (or its scope) frees it. */
+  read(id: string): Tensor | undefined {
+    const held = this.#held.get(id);
+    if (held === undefined) return undefined;
+    return held.kind === 'sum' ? held.sum.read() : toFloat32(held.gradient);
+  }
+
+  /** The 2-norm of all gradients together: a float32 scalar on the device. */
+  norm(): Tensor {
+    return scope(() => {
+      const squares = [...this.#held.values()].map((held) => {
+        const gradient = held.kind === 'sum' ? held.sum.read() : held.gradient;
+        return call(sumOfSquares(gradient.dtype), [gradient])[0]!;
+      });
+      const [total] = execute('AddN', squares, { N: attr.int(squares.length), T: attr.type('float32') });
+      return execute('Sqrt', [total!], { T: attr.type('float32') })[0]!;
+    });
+  }
+
+  /** Frees the gradient of `id`, which has been used. */
+  release(id: string): void {
+    const held = this.#held.get(id);
+    if (held?.kind === 'sum') held.sum.dispose();
+    else held?.gradient.dispose();
+    this.#held.delete(id);
+  }
+
+  dispose(): void {
+    for (const id of [...this.#held.keys()]) this.release(id);
+  }
+
+  #startSum(id: string, first: Tensor): Variable {
+    const sum = scope(() => new Variable(toFloat32(first)));
+    first.dispose();
+    this.#held.set(id, { kind: 'sum', sum });
+    return sum;
+  }
+}
+
+/** `min(1, maxNorm / (norm + 1e-6))`, as torch.nn.utils.clip_grad_norm_; 1 where `maxNorm` is 0. */
+export function clipFactor(norm: Tensor, maxNorm: number): Tensor {
+  const T = { T: attr.type('float32') };
+  const constant = (value: number) => tensor('float32', [], [value]);
+  if (maxNorm === 0) return constant(1);
+  return scope(() => {
+    const [shifted] = execute('AddV2', [norm, constant(1e-6)], T);
+    const [ratio] = execute('RealDiv', [constant(maxNorm), shifted!], T);
+    return execute('Minimum', [ratio!, constant(1)], T)[0]!;
+  });
+}
+
+/** float32 gradients share their memory with what they came from. */
+function toFloat32(gradient: Tensor): Tensor {
+  const op = gradient.dtype === 'float32' ? 'Identity' : 'Cast';
+  const attributes =
+    op === 'Identity'
+      ? { T: attr.type('float32') }
+      : { SrcT: attr.type(gradient.dtype), DstT: attr.type('float32') };
+  return execute(op, [gradient], attributes)[0]!;
+}
+
+const sumFunctions = new Map<string, GraphFunction>();
+
+function sumOfSquares(dtype: Tensor['dtype']): GraphFunction {
+  let fn = sumFunctions.get(dtype);
+  if (fn === undefined) {
+    fn = defineFunction('sum_of_squares', (g) => {
+      const x = g.input(dtype);
+      const x32 =
+        dtype === 'float32' ? x : g.op('Cast', [x], { SrcT: attr.type(dtype), DstT: attr.type('float32') });
+      const squared = g.op('Square', [x32], { T: attr.type('float32') });
+      const flat = g.op('Reshape', [squared, g.constant('int32', [-1])], {
+        T: attr.type('float32'),
+        Tshape: attr.type('int32'),
+      });
+      const axes = g.constant('int32', [0]);
+      return [
+        g.op('Sum', [flat, axes], {
+          T: attr.type('float32'),
+          Tidx: attr.type('int32'),
+          keep_dims: attr.bool(false),
+        }),
+      ];
+    });
+    sumFunctions.set(dtype, fn);
+  }
+  return fn;
+}

@@ -4,6 +4,7 @@
  */
 import { createReadStream } from 'node:fs';
 import { open } from 'node:fs/promises';
+import { pipeline } from 'node:stream';
 import { createGunzip } from 'node:zlib';
 import { DataError } from '../errors.js';
 
@@ -60,8 +61,8 @@ async function* readChunks(path: string): AsyncGenerator<Buffer> {
     }
     const file = createReadStream(path, { highWaterMark: 1 << 18 });
     const gzipped = magic[0] === 0x1f && magic[1] === 0x8b;
-    // compose, unlike pipe, hands errors on and closes the file when the reader stops early.
-    yield* gzipped ? file.compose(createGunzip()) : file;
+    // Unlike pipe, pipeline hands the file's errors on, and closes it when the reader stops early.
+    yield* gzipped ? pipeline(file, createGunzip(), () => {}) : file;
   } catch (error) {
     if (error instanceof DataError) throw error;
     const { code, message } = error as NodeJS.ErrnoException;

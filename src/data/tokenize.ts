@@ -304,24 +304,30 @@ interface Continuation {
   merged: boolean;
 }
 
+/**
+ * The ids of `text` after a prompt. Tokenizers cut a text at special tokens before anything else, so only what
+ * follows the prompt's last one can merge with the text, and only that is tokenized again.
+ */
 function encodeAfter(
   promptText: string,
   promptIds: readonly number[],
   text: string,
   tokenizer: Tokenizer,
 ): Continuation {
-  const whole = tokenizer.encode(promptText + text);
-  // A beginning-of-sequence token that was taken away from the prompt is missing there too.
-  const extra =
-    whole.length > 1 &&
-    whole[0] === tokenizer.bosTokenId &&
-    whole[1] === whole[0] &&
-    promptIds[1] !== whole[0];
-  const ids = extra ? whole.slice(1) : whole;
-  const prefix = ids.length > promptIds.length && promptIds.every((id, index) => ids[index] === id);
+  const { ids: tailIds, text: tailText } = afterLastSpecial(promptText, promptIds, tokenizer);
+  const whole = tokenizer.encode(tailText + text);
+  const prefix = whole.length > tailIds.length && tailIds.every((id, index) => whole[index] === id);
   return prefix
-    ? { ids: ids.slice(promptIds.length), merged: false }
+    ? { ids: whole.slice(tailIds.length), merged: false }
     : { ids: tokenizer.encodeContinuation(text), merged: text !== '' };
+}
+
+/** The prompt from its last special token on; all of it where there is none. */
+function afterLastSpecial(text: string, ids: readonly number[], tokenizer: Tokenizer) {
+  const last = ids.findLastIndex((id) => tokenizer.specialTokenIds.has(id));
+  const token = last === -1 ? undefined : tokenizer.idToToken(ids[last] as number);
+  const start = token === undefined ? -1 : text.lastIndexOf(token);
+  return start === -1 ? { ids, text } : { ids: ids.slice(last), text: text.slice(start) };
 }
 
 function renderPrompt(messages: readonly Message[], template: ChatTemplate): string {

@@ -203,12 +203,21 @@ export function endOfTurnTokenId(tokenizer: Tokenizer): number | null {
 
 function buildHub(json: Record<string, unknown>, name: string): HubTokenizer {
   try {
-    return new HubTokenizer(json, {});
+    const hub = new HubTokenizer(json, {});
+    keepByteOrderMarks(hub.decoder);
+    return hub;
   } catch (error) {
     throw new CheckpointError(`The tokenizer of ${name} cannot be used: ${(error as Error).message}`, {
       cause: error,
     });
   }
+}
+
+/** The library's decoder of byte tokens drops U+FEFF, which is text like any other here. */
+function keepByteOrderMarks(decoder: unknown): void {
+  const node = decoder as { decoders?: unknown[]; text_decoder?: InstanceType<typeof TextDecoder> } | null;
+  node?.decoders?.forEach(keepByteOrderMarks);
+  if (node?.text_decoder !== undefined) node.text_decoder = new TextDecoder('utf-8', { ignoreBOM: true });
 }
 
 function putsSpaceBefore(json: Record<string, unknown>): boolean {

@@ -177,6 +177,7 @@ function sentencePieceParts(
       `Expected a score for each of ${tokens.length} tokens in ${name}, got ${scores.length}.`,
     );
   }
+  // As in llama.cpp and Llama 2's tokenizer.json: a space before each stretch of text, also after special tokens.
   const prepend = metadata['tokenizer.ggml.add_space_prefix'] !== false;
   const space = { type: 'Replace', pattern: { String: ' ' }, content: '▁' };
   const unspace = { type: 'Replace', pattern: { String: '▁' }, content: ' ' };

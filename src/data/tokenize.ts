@@ -214,21 +214,35 @@ function answerText(
   const frame = template.answerFrame();
   const whole = template.render(foldSystem([...messages, ...response], template));
   const end = endOfTurnText(frame, tokenizer);
-  const trailing = frame.end.length - end.length;
+  const content = (response[0] as Message).content;
   if (whole.startsWith(promptText) && whole.length > promptText.length && whole.endsWith(frame.end)) {
-    return whole.slice(promptText.length, whole.length - trailing);
+    const shown = whole.slice(promptText.length, whole.length - frame.end.length);
+    if (![content, frame.lead + content].some((text) => sameWords(text, shown))) {
+      throw new DataError(
+        `The chat template changes this answer from ${quote(content)} to ${quote(shown)}; with a reasoning trace in ` +
+          'it, train on the part after the trace.',
+      );
+    }
+    return shown + end;
   }
   // Some templates write the prompt differently once it is answered (Mistral Nemo's leaves the system message
   // out). The answer itself is the same, so it may follow the prompt that the model is really given.
-  const content = (response[0] as Message).content;
   const answer = frame.lead + (frame.trims ? content.trim() : content);
   const before = whole.slice(0, whole.length - answer.length - frame.end.length);
   if (whole.endsWith(answer + frame.end) && before.endsWith(frame.generationPrompt)) return answer + end;
   throw new DataError(
-    `The chat template does not show this answer as it follows the prompt, which ends in ` +
-      `${JSON.stringify(promptText.slice(-40))}; for answers with a reasoning trace set the template variable ` +
-      'enable_thinking to true.',
+    `The chat template does not show this answer where the prompt ends, after ${quote(promptText.slice(-40))}; for ` +
+      'answers with a reasoning trace set the template variable enable_thinking to true.',
   );
+}
+
+/** Templates may change the white space in an answer, not its words. */
+function sameWords(a: string, b: string): boolean {
+  return a.replace(/\s+/g, '') === b.replace(/\s+/g, '');
+}
+
+function quote(text: string): string {
+  return JSON.stringify(text.length > 60 ? `${text.slice(0, 60)}...` : text);
 }
 
 /** The text after an answer up to the first special token in it; all but white space where there is none. */

@@ -187,6 +187,14 @@ describe.skipIf(!referenceDir)('tokenizePair with real templates (set PERSONA_DP
     expect(text(pair.chosenIds, thinking)).toBe('<think>\nA greeting.\n</think>\n\nHello<|im_end|>');
   });
 
+  it('DeepSeek R1: a reasoning trace that the template would throw away is refused', () => {
+    const r1 = tokenizerWithTemplate(template('deepseek-ai/DeepSeek-R1'));
+    expect(reasonOf(tokenizePair(pairOf('Hi', '<think>Hm.</think>Hello', 'No'), r1))).toMatch(
+      /changes this answer from "<think>Hm\.<\/think>Hello" to "Hello"/,
+    );
+    expect(tokenizePair(pairOf('Hi', 'Hello', 'No'), r1).ok).toBe(true);
+  });
+
   it('Mistral Nemo: the answer follows the prompt with its system message, which the template forgets', () => {
     const nemo = tokenizerWithTemplate(template('mistralai/Mistral-Nemo-Instruct-2407'));
     const personaTemplate = createPersonaTemplate('{{ persona }}');
@@ -195,12 +203,12 @@ describe.skipIf(!referenceDir)('tokenizePair with real templates (set PERSONA_DP
     expect(text(pair.chosenIds, nemo)).toBe('Hello<|im_end|>');
   });
 
-  it('reads and tokenizes 300 real conversations', async () => {
+  it('reads 300 real conversations and tokenizes the first 60', async () => {
     const path = join(referenceDir as string, 'data/preference/llamafactory_dpo_en_demo.json');
     const { pairs, bad, total } = await readPairs(path);
     expect([total, bad.length]).toEqual([300, 0]);
-    const result = tokenizePairs(pairs, chatml, { maxLength: 1024 });
-    expect(result.tokenized.length + result.dropped.length).toBe(300);
+    const result = tokenizePairs(pairs.slice(0, 60), chatml, { maxLength: 1024 });
+    expect(result.tokenized).toHaveLength(60);
     for (const { promptIds, chosenIds, rejectedIds } of result.tokenized) {
       expect(promptIds.length + Math.max(chosenIds.length, rejectedIds.length)).toBeLessThanOrEqual(1024);
     }

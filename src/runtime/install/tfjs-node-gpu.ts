@@ -77,16 +77,19 @@ export async function placeTfjsNodeGpu(
       await unpackTarball(await obtainFile(googleProtobufTarball, obtaining), protobuf, (path) =>
         ['package.json', 'google-protobuf.js'].includes(path),
       );
-      await writeStandIn(join(folder, 'node_modules', '@tensorflow', 'tfjs'), folder);
+      await writeStandIns(folder);
     },
     { force, onWait },
   );
 }
 
-async function writeStandIn(target: string, folder: string): Promise<void> {
+/** Most kernels import tfjs, one imports its core, whose names tfjs has all. */
+async function writeStandIns(folder: string): Promise<void> {
   const { version } = JSON.parse(await readFile(join(folder, 'package.json'), 'utf8')) as { version: string };
-  await mkdir(target, { recursive: true });
-  await writeFile(join(target, 'index.js'), TFJS_STAND_IN);
-  const manifest = { name: '@tensorflow/tfjs', version, main: 'index.js' };
-  await writeFile(join(target, 'package.json'), JSON.stringify(manifest));
+  for (const name of ['@tensorflow/tfjs', '@tensorflow/tfjs-core']) {
+    const target = join(folder, 'node_modules', ...name.split('/'));
+    await mkdir(target, { recursive: true });
+    await writeFile(join(target, 'index.js'), TFJS_STAND_IN);
+    await writeFile(join(target, 'package.json'), JSON.stringify({ name, version, main: 'index.js' }));
+  }
 }

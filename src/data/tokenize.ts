@@ -18,9 +18,18 @@ import {
   type TextPair,
   type TokenPair,
 } from './pairs.js';
-import { createPersonaTemplate, type PersonaTemplate, withPersona } from './persona-prompt.js';
+import { createPersonaTemplate, withPersona } from './persona-prompt.js';
+import {
+  chatPrompt,
+  type EncodedPrompt,
+  type PromptOptions,
+  renderPrompt,
+  requireTemplate,
+} from './prompt.js';
 import { endOfTurnTokenId, type Tokenizer } from './tokenizer.js';
 import { fitPair, type TruncationOptions } from './truncate.js';
+
+export { encodePrompt, type PromptOptions } from './prompt.js';
 
 export interface TokenizedPair {
   id: string;
@@ -28,11 +37,6 @@ export interface TokenizedPair {
   chosenIds: number[];
   rejectedIds: number[];
   user?: string;
-}
-
-export interface PromptOptions {
-  /** How the persona is put into words. Default: ours, see `DEFAULT_PERSONA_TEMPLATE`. */
-  personaTemplate?: PersonaTemplate;
 }
 
 export interface TokenizeOptions extends PromptOptions, TruncationOptions {
@@ -133,36 +137,12 @@ export function tokenizePair(
   }
 }
 
-/**
- * The ids a model is given to answer a conversation: with the persona's system message, in the chat template,
- * ending with the generation prompt, with at most one beginning-of-sequence token.
- *
- * @throws ConfigError when the model has no chat template
- * @throws DataError when the template refuses the messages
- */
-export function encodePrompt(
-  messages: readonly Message[],
-  tokenizer: Tokenizer,
-  { persona, personaTemplate }: PromptOptions & { persona?: string | undefined } = {},
-): number[] {
-  const template = requireTemplate(tokenizer);
-  return encodePromptText(renderPrompt(withPersona(messages, persona, personaTemplate), template), tokenizer);
-}
-
 /** A pair before truncation. */
 export interface EncodedPair {
   prompt: EncodedPrompt;
   chosenIds: number[];
   rejectedIds: number[];
   boundaryMerges: number;
-}
-
-export interface EncodedPrompt {
-  ids: number[];
-  /** How many tokens at its beginning and end truncation leaves alone. */
-  edges(): { head: number; tail: number };
-  /** The prompt with its oldest exchange left out; null when only the last one is left. */
-  shorten(): EncodedPrompt | null;
 }
 
 function encodePair(pair: PairRow, tokenizer: Tokenizer, options: TokenizeOptions): EncodedPair {
@@ -342,70 +322,4 @@ function afterLastSpecial(text: string, ids: readonly number[], tokenizer: Token
   const token = last === -1 ? undefined : tokenizer.idToToken(ids[last] as number);
   const start = token === undefined ? -1 : text.lastIndexOf(token);
   return start === -1 ? { ids, text } : { ids: ids.slice(last), text: text.slice(start) };
-}
-
-function renderPrompt(messages: readonly Message[], template: ChatTemplate): string {
-  return template.render(foldSystem(messages, template), { addGenerationPrompt: true });
-}
-
-function encodePromptText(text: string, tokenizer: Tokenizer): number[] {
-  const ids = tokenizer.encode(text);
-  const { bosTokenId } = tokenizer;
-  return bosTokenId !== null && ids[0] === bosTokenId && ids[1] === bosTokenId ? ids.slice(1) : ids;
-}
-
-/**
- * A chat prompt and its shorter forms. The head is what comes before the first word after the system message
- * (beginning of sequence, system message with the persona, the opening of a turn), the tail what follows the
- * last message (its end, and the generation prompt): without them the model would be asked something else.
- */
-function chatPrompt(
-  messages: readonly Message[],
-  promptText: string,
-  tokenizer: Tokenizer,
-  template: ChatTemplate,
-): EncodedPrompt {
-  const ids = encodePromptText(promptText, tokenizer);
-  return {
-    ids,
-    edges: () => promptEdges(messages, ids, tokenizer, template),
-    shorten() {
-      const system = messages[0]?.role === 'system' ? 1 : 0;
-      const next = messages.findIndex(({ role }, index) => index > system && role === 'user');
-      if (next === -1) return null;
-      const shorter = [...messages.slice(0, system), ...messages.slice(next)];
-      return chatPrompt(shorter, renderPrompt(shorter, template), tokenizer, template);
-    },
-  };
-}
-
-function promptEdges(
-  messages: readonly Message[],
-  promptIds: readonly number[],
-  tokenizer: Tokenizer,
-  template: ChatTemplate,
-): { head: number; tail: number } {
-  const system = messages.slice(0, messages[0]?.role === 'system' ? 1 : 0);
-  // Two different contents, so that neither happens to begin or end like the prompt.
-  const lengths = ['zq', '7!'].map((content) => {
-    const ids = encodePromptText(renderPrompt([...system, { role: 'user', content }], template), tokenizer);
-    const most = Math.min(ids.length, promptIds.length);
-    let head = 0;
-    while (head < most && ids[head] === promptIds[head]) head++;
-    let tail = 0;
-    while (tail < most - head && ids.at(-1 - tail) === promptIds.at(-1 - tail)) tail++;
-    return { head, tail };
-  });
-  return {
-    head: Math.min(...lengths.map(({ head }) => head)),
-    tail: Math.min(...lengths.map(({ tail }) => tail)),
-  };
-}
-
-function requireTemplate(tokenizer: Tokenizer): ChatTemplate {
-  if (tokenizer.chatTemplate !== null) return tokenizer.chatTemplate;
-  throw new ConfigError(
-    'The model has no chat template, so conversations cannot be turned into its tokens. Give a template file ' +
-      '(chat_template_path), or pairs of plain strings or token ids.',
-  );
 }

@@ -1,6 +1,7 @@
 /** Cutting a pair to a length, the prompt first. */
 import { ConfigError, DataError } from '../errors.js';
-import type { EncodedPair, EncodedPrompt } from './tokenize.js';
+import type { EncodedPrompt } from './prompt.js';
+import type { EncodedPair } from './tokenize.js';
 
 export interface TruncationOptions {
   /** Most tokens of prompt and longer response together. Default null: no limit. */

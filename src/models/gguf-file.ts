@@ -5,8 +5,8 @@ import { DEQUANTIZED_TYPES, type Dequantizer, dequantizerOf } from './gguf-dequa
 import { type GgufHeader, type GgufMetadata, type GgufTensor, readGgufHeader } from './gguf-header.js';
 import { hfNameOf, ROPE_FACTORS_TENSOR, unpermutedRow } from './gguf-names.js';
 import type { ModelConfig } from './model-config.js';
-import { checkTarget } from './safetensors.js';
 import {
+  checkTarget,
   elementCount,
   readFloat32,
   type WeightDtype,

@@ -46,6 +46,7 @@ export function repositoryCache(root: string, id: HubId): RepositoryCache {
     blobPath: (etag) => join(root, folder, 'blobs', etag),
     lockPath: (etag) => join(root, '.locks', folder, `${etag}.persona-dpo.lock`),
     async writeRef(commit) {
+      if (readRef(refPath) === commit) return;
       await mkdir(dirname(refPath), { recursive: true });
       writeFileAtomically(refPath, commit);
     },

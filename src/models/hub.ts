@@ -155,6 +155,8 @@ async function getFiles(
   names: readonly string[],
 ): Promise<void> {
   const missing = names.filter((name) => !existsSync(join(cache.snapshotPath(commit), name)));
+  // nothing is written then: a cache may be read-only
+  if (missing.length === 0) return;
   const remote: RemoteFile[] = [];
   for (const name of missing) {
     const url = `${connection.endpoint}/${repository}/resolve/${commit}/${name}`;

@@ -136,12 +136,23 @@ export function parseModelConfig(
   return config;
 }
 
-/** Checks that the sizes go together; used for every configuration, wherever it comes from. */
+/** Checks that the sizes are a model's and go together; used for every configuration, wherever it comes from. */
 export function checkModelConfig(config: ModelConfig, file: string): void {
   const { hiddenSize, numHeads, numKeyValueHeads, headDim } = config;
   const fail = (problem: string): never => {
     throw new CheckpointError(`${file}: ${problem}.`, { details: { file } });
   };
+  const limits: [string, number, number][] = [
+    ['tokens in the vocabulary', config.vocabSize, MAX_VOCABULARY],
+    ['for the width', hiddenSize, MAX_WIDTH],
+    ['for the width of the feed-forward layer', config.intermediateSize, MAX_WIDTH],
+    ['layers', config.numLayers, MAX_LAYERS],
+    ['heads', numHeads, MAX_HEADS],
+    ['for the width of a head', headDim, MAX_WIDTH],
+  ];
+  for (const [what, value, max] of limits) {
+    if (value < 1 || value > max) fail(`${value} ${what} is out of range (1 to ${max})`);
+  }
   if (!Number.isInteger(headDim)) {
     fail(
       `hidden_size ${hiddenSize} is no multiple of num_attention_heads ${numHeads}, and there is no head_dim`,

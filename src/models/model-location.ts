@@ -31,7 +31,9 @@ export async function resolveModel(
   const id = looksLikePath(argument) ? undefined : parseHubId(argument);
   if (id === undefined)
     throw new CheckpointError(notFoundMessage(argument), { details: { model: argument } });
-  const snapshot = await downloadFromHub(id, hub);
+  const snapshot = await downloadFromHub(id, hub).catch((error: unknown) => {
+    throw withLocalHint(error, argument);
+  });
   return {
     kind: 'hf-folder',
     path: snapshot.path,
@@ -103,6 +105,16 @@ function notFoundMessage(argument: string): string {
   }
   const owner = argument.includes('/') ? '' : ' On the Hub, a name has an owner before it: owner/name.';
   return `${JSON.stringify(argument)} is neither a file or folder here nor an id on the Hub.${hint}${owner} ${WHAT_IS_TAKEN}`;
+}
+
+/** `runs/modle` reads like an id on the Hub: where that fails, a folder of nearly that name may have been meant. */
+function withLocalHint(error: unknown, argument: string): unknown {
+  const near = nearestSibling(argument);
+  if (!(error instanceof CheckpointError) || near === undefined) return error;
+  return new CheckpointError(`${error.message} Or did you mean ${near}, here?`, {
+    details: error.details,
+    cause: error.cause,
+  });
 }
 
 /** Typing errors to allow, by length of the name. */

@@ -5,7 +5,7 @@ import { type OpenFile, openForReading } from './file-reading.js';
 import { readJsonFile } from './json-file.js';
 import { readSafetensorsHeader, type SafetensorsEntry } from './safetensors-header.js';
 import type { WeightDtype, WeightInfo, WeightSource } from './weight-source.js';
-import { weightInfo } from './weight-source.js';
+import { checkTarget, weightInfo } from './weight-source.js';
 
 export const SINGLE_WEIGHTS_FILE = 'model.safetensors';
 export const WEIGHTS_INDEX_FILE = 'model.safetensors.index.json';
@@ -158,13 +158,4 @@ function openFiles(paths: readonly string[]): OpenedFiles {
   };
   const shardOf = new Map([...places].map(([name, { file }]) => [name, basename(file.path)]));
   return { source, shardOf, metadata };
-}
-
-/** The target of a read must have exactly the tensor's size. */
-export function checkTarget(info: WeightInfo, target: Uint8Array): void {
-  if (target.byteLength !== info.byteLength) {
-    throw new CheckpointError(
-      `${info.name} takes ${info.byteLength} bytes as ${info.dtype} [${info.shape.join(', ')}]; the target has ${target.byteLength}.`,
-    );
-  }
 }

@@ -59,6 +59,15 @@ export function weightInfo(source: WeightSource, name: string): WeightInfo {
   );
 }
 
+/** The target of a read must have exactly the tensor's size. */
+export function checkTarget(info: WeightInfo, target: Uint8Array): void {
+  if (target.byteLength !== info.byteLength) {
+    throw new CheckpointError(
+      `${info.name} takes ${info.byteLength} bytes as ${info.dtype} [${info.shape.join(', ')}]; the target has ${target.byteLength}.`,
+    );
+  }
+}
+
 /** One tensor as float32, whatever it is stored in. Takes twice the tensor's memory when it is a 16-bit one. */
 export function readFloat32(source: WeightSource, name: string): Float32Array {
   const info = weightInfo(source, name);

@@ -159,7 +159,8 @@ describe('damaged GGUF files', () => {
       }),
       { numRuns: 1500 },
     );
-    expect(outcomes.read).toBeGreaterThan(50);
+    // both happened, or the test shows nothing
+    expect(outcomes.read).toBeGreaterThan(10);
     expect(outcomes.refused).toBeGreaterThan(300);
   });
 });
@@ -384,6 +385,7 @@ describe('modelConfigFromGguf', () => {
     ],
     ['yarn', { 'llama.rope.scaling.type': 'yarn' }, [], /rope scaling "yarn" is not supported/],
     ['partial rotary embedding', { 'llama.rope.dimension_count': 8 }, [], /rotary embedding of 8 of 16/],
+    ['numbers of layers', { 'llama.block_count': 16_000_000 }, [], /16000000 layers is out of range/],
     ['missing sizes', { 'llama.block_count': 'many' }, [], /llama.block_count is many/],
     ['biases that its class lacks', {}, ['blk.0.attn_q.bias'], /attention output without bias/],
     [

@@ -118,6 +118,19 @@ describe('downloadFromHub', () => {
     expect(hub.requests.map(({ path }) => path)).toEqual(['/api/models/owner/name/revision/main']);
   });
 
+  it('writes nothing when all is there, so that a cache may be read-only', async () => {
+    const hub = await fakeHub(FILES);
+    const options = optionsFor(hub);
+    await downloadFromHub(ID, options);
+    const times = () =>
+      readdirSync(options.cacheDir, { recursive: true, encoding: 'utf8' })
+        .concat('.')
+        .map((name) => [name, lstatSync(join(options.cacheDir, name)).mtimeMs]);
+    const before = times();
+    await downloadFromHub(ID, options);
+    expect(times()).toEqual(before);
+  });
+
   it('sends the token to the Hub and never to where it redirects', async () => {
     const hub = await fakeHub(FILES);
     await downloadFromHub(ID, optionsFor(hub, { token: 'hf_secret' }));
@@ -470,6 +483,14 @@ describe('resolveModel', () => {
     const options = optionsFor(hub);
     const location = await resolveModel('owner/name@main', { hub: options });
     expect(location).toMatchObject({ kind: 'hf-folder', id: 'owner/name', revision: COMMIT });
+    hub.intercept = (_, response) => {
+      response.writeHead(404).end();
+      return true;
+    };
+    // tests run in the package's folder
+    await expect(resolveModel('tests/modles', { hub: options })).rejects.toThrow(
+      /no such repository or revision on the Hub.*did you mean tests\/models, here\?/,
+    );
     await expect(resolveModel('owner/name', { hub: { ...options, endpoint: 'ftp://x' } })).rejects.toThrow(
       /HF_ENDPOINT\) must be/,
     );

@@ -1,5 +1,5 @@
 import { readFileSync } from 'node:fs';
-import { Command } from 'commander';
+import { Command, InvalidArgumentError } from 'commander';
 import { ConfigError } from '../errors.js';
 
 export interface CommandHelp {
@@ -29,7 +29,7 @@ export function numberFlag(
   return (written) => {
     const value = Number(written);
     if (written.trim() === '' || Number.isNaN(value) || !check(value)) {
-      throw new ConfigError(`expected ${expected}, got ${JSON.stringify(written)}`);
+      throw new InvalidArgumentError(`Expected ${expected}.`);
     }
     return value;
   };

@@ -33,10 +33,7 @@ export function describeDiagnosis(diagnosis: Diagnosis): string {
     `machine      ${machine.cpu}, ${machine.cores} cores, ${formatBytes(machine.memoryBytes)} memory ` +
       `(${formatBytes(machine.availableBytes)} available)`,
     `TensorFlow   ${tensorflow === null ? 'missing' : `${tensorflow.version} in ${tensorflow.directory}`}`,
-    ...devices.map(
-      (device) =>
-        `device       ${device.name.replace(/^.*device:/, '')}${device.used ? ' (used)' : ''}, ${formatBytes(device.memoryBytes)}`,
-    ),
+    ...devices.map(describeDevice),
     `float32      ${gflops(rates.float32)}`,
     `bfloat16     ${gflops(rates.bfloat16)}`,
     `ONNX Runtime ${onnx === null ? 'missing' : `${onnx.version}: ${onnx.providers.map((p) => (p.bundled ? p.name : `${p.name} (not installed)`)).join(', ')}`}`,
@@ -49,4 +46,10 @@ export function describeDiagnosis(diagnosis: Diagnosis): string {
   }
   lines.push('', diagnosis.canTrain ? 'Training can run.' : 'Training cannot run.');
   return lines.join('\n');
+}
+
+/** The host's own memory is told with the machine; what TensorFlow says of it means nothing. */
+function describeDevice({ name, type, memoryBytes, used }: Diagnosis['devices'][number]): string {
+  const memory = type === 'CPU' ? '' : `, ${formatBytes(memoryBytes)} memory`;
+  return `device       ${name.replace(/^.*device:/, '')}${memory}${used ? ', used' : ''}`;
 }

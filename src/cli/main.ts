@@ -3,6 +3,14 @@ import { CommanderError } from 'commander';
 import { describeError, errorAsJson, exitCodeOf } from './exit-codes.js';
 import { createProgram, normalizeFlags } from './program.js';
 
+// TensorFlow's remarks on start-up are no news to anyone; its warnings and errors still come through.
+process.env.TF_CPP_MIN_LOG_LEVEL ??= '1';
+// `persona-dpo ... | head` closes our output early, which is no error.
+process.stdout.on('error', (error: NodeJS.ErrnoException) => {
+  if (error.code !== 'EPIPE') throw error;
+  process.exit();
+});
+
 await main(process.argv);
 
 async function main(argv: readonly string[]): Promise<void> {

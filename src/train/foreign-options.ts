@@ -51,7 +51,6 @@ export const foreignOptions: Readonly<Record<string, ForeignOption>> = {
     translate: (value) => ({ dtype: value === false ? 'float32' : 'bfloat16' }),
   },
   use_cpu: { kind: 'translated', translate: (value) => (value === true ? { device: 'cpu' } : {}) },
-  no_cuda: { kind: 'translated', translate: (value) => (value === true ? { device: 'cpu' } : {}) },
   disable_dropout: {
     kind: 'translated',
     translate: (value): Record<string, unknown> => (value === true ? { lora_dropout: 0 } : {}),
@@ -100,9 +99,6 @@ export const foreignOptions: Readonly<Record<string, ForeignOption>> = {
   ),
   dataset_train_split: refused('give a JSONL file as pairs: FILE'),
   dataset_test_split: refused('give a JSONL file as eval_pairs: FILE'),
-  max_prompt_length: refused(
-    'gone from TRL 1.x, too: set max_length; the prompt gives way and responses are kept',
-  ),
   max_completion_length: refused('gone from TRL 1.x, too: set max_length'),
   data_seed: refused('seed is used for the order of the pairs, too'),
   save_only_model: onlyOff('a checkpoint always holds what is needed to go on'),

@@ -101,7 +101,7 @@ export const trainFields = {
     'Model and data',
     'SHARE',
     z.number().min(0).lt(1).default(0),
-    'Share of the pairs set aside for evaluation (by seed) when there is no eval_pairs file.',
+    'Share of the users set aside for evaluation (by seed), with all their pairs, when there is no eval_pairs file.',
   ),
   maxBadRowShare: field(
     'Model and data',
@@ -113,7 +113,7 @@ export const trainFields = {
     'Model and data',
     'DIR',
     text(),
-    'Folder for config.yaml, metrics.jsonl, TensorBoard events, checkpoints, the adapter or model, the summary.',
+    'Folder for config.yaml, metrics.jsonl, TensorBoard events, checkpoints, the adapter or model, the summary. --output is the same.',
   ),
   resumeFromCheckpoint: field(
     'Model and data',
@@ -378,6 +378,12 @@ export const trainFields = {
     'TOKENS',
     z.number().int().min(2).nullable().default(1024),
     'Most tokens of prompt and one response together; null: no limit.',
+  ),
+  maxPromptLength: field(
+    'Tokens and personas',
+    'TOKENS',
+    z.number().int().min(1).nullable().default(null),
+    'Most tokens of the prompt alone. Default: no limit of its own.',
   ),
   truncationMode: field(
     'Tokens and personas',

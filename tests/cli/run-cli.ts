@@ -1,0 +1,37 @@
+import { spawn } from 'node:child_process';
+import { join } from 'node:path';
+
+const root = join(import.meta.dirname, '..', '..');
+const loader = join(root, 'node_modules', 'tsx', 'dist', 'esm', 'index.mjs');
+
+export interface CliRun {
+  code: number | null;
+  signal: NodeJS.Signals | null;
+  stdout: string;
+  stderr: string;
+}
+
+export interface CliOptions {
+  cwd?: string;
+  env?: Record<string, string>;
+  /** What comes on standard input. Default: nothing. */
+  input?: string;
+}
+
+/** Runs the command as a user would, from the sources. */
+export function runCli(args: readonly string[], options: CliOptions = {}): Promise<CliRun> {
+  const { cwd = root, env = {}, input = '' } = options;
+  return new Promise((resolve, reject) => {
+    const child = spawn(
+      process.execPath,
+      ['--import', loader, join(root, 'src', 'cli', 'main.ts'), ...args],
+      { cwd, env: { ...process.env, ...env } },
+    );
+    let stdout = '';
+    let stderr = '';
+    child.stdout.setEncoding('utf8').on('data', (text: string) => (stdout += text));
+    child.stderr.setEncoding('utf8').on('data', (text: string) => (stderr += text));
+    child.on('error', reject).on('close', (code, signal) => resolve({ code, signal, stdout, stderr }));
+    child.stdin.on('error', () => undefined).end(input);
+  });
+}

@@ -46,7 +46,7 @@ export function chatCommand(): Command {
     try {
       await chat(opened, flags);
     } finally {
-      opened.model.dispose();
+      opened.dispose();
     }
   });
 }
@@ -62,7 +62,7 @@ async function chat(opened: OpenModel, flags: ChatFlags): Promise<void> {
     output: process.stderr,
     terminal: process.stdin.isTTY,
   });
-  process.stderr.write(`${opened.id}. /help shows what can be typed.\n`);
+  process.stderr.write(`${opened.origin.id}. /help shows what can be typed.\n`);
   terminal.setPrompt('> ');
   terminal.prompt();
   for await (const line of terminal) {

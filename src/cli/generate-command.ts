@@ -99,7 +99,7 @@ async function generateAnswers(flags: GenerateFlags, progress: Progress, signal:
         progress.update('answering', done, questions.length, `${done}/${questions.length} prompts`);
     }
   } finally {
-    opened.model.dispose();
+    opened.dispose();
   }
 }
 

@@ -70,7 +70,8 @@ async function printLogps(
   ]);
   const { pairs, bad } = await readPairs(flags.pairs);
   for (const { line, reason } of bad) progress.line(`note: ${flags.pairs}:${line}: ${reason}`);
-  const { model, tokenizer } = await openModel(flags, progress);
+  const opened = await openModel(flags, progress);
+  const { model, tokenizer } = opened;
   const asked = flags.persona
     ? pairs
     : pairs.map(({ persona: _, ...pair }) => pair as (typeof pairs)[number]);
@@ -104,7 +105,7 @@ async function printLogps(
     done += 1;
     progress.update('log-probabilities', done, tokenized.length, `${done}/${tokenized.length} pairs`);
   }
-  model.dispose();
+  opened.dispose();
 }
 
 function sum(values: Float32Array): number {

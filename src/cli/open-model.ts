@@ -1,10 +1,10 @@
 import { type Command, Option } from 'commander';
 import { createPersonaTemplate, loadPersonaTemplate, type PersonaTemplate } from '../data/persona-prompt.js';
 import type { Tokenizer } from '../data/tokenizer.js';
+import { CheckpointError } from '../errors.js';
 import type { ComputeDType } from '../kernels/graph-math.js';
 import { type HubOptions, hubOptionsFromEnvironment } from '../models/hub-options.js';
-import type { LanguageModel } from '../models/language-model.js';
-import type { ModelLocation } from '../models/model-location.js';
+import type { LoadedModel } from '../models/load-model.js';
 import { numberFlag, wholeNumber } from './command.js';
 import { formatBytes } from './format.js';
 import type { Progress } from './progress.js';
@@ -43,44 +43,27 @@ export function addModelFlags(command: Command): Command {
     );
 }
 
-export interface OpenModel {
-  model: LanguageModel;
-  tokenizer: Tokenizer;
-  /** What to call the model: its Hub id, or its path. */
-  id: string;
-}
+/** A loaded model that has a tokenizer. */
+export type OpenModel = LoadedModel & { readonly tokenizer: Tokenizer };
 
-/** Loads the model that the flags name, with its tokenizer; a model on the Hub is fetched first. */
+/** Loads the model that the flags name; one on the Hub is fetched first. Whoever opens it disposes it. */
 export async function openModel(flags: ModelFlags, progress: Progress): Promise<OpenModel> {
-  const [{ loadModel }, { resolveModel }] = await Promise.all([
-    import('../models/load-model.js'),
-    import('../models/model-location.js'),
-  ]);
-  const location = await resolveModel(flags.model, { hub: hubOptions(progress) });
-  const model = await loadModel(location.path, {
+  const { loadModel } = await import('../models/load-model.js');
+  const loaded = await loadModel(flags.model, {
     dtype: flags.dtype,
     device: flags.device,
     ...(flags.adapter === undefined ? {} : { adapter: flags.adapter }),
     ...(flags.threads === undefined ? {} : { threads: flags.threads }),
-    onProgress: (done: number, total: number) =>
+    hub: hubOptions(progress),
+    onProgress: (done, total) =>
       progress.update('loading', done, total, `${formatBytes(done)} of ${formatBytes(total)}`),
-  });
-  progress.end();
-  return { model, tokenizer: await tokenizerAt(location), id: location.id };
-}
-
-async function tokenizerAt(location: ModelLocation): Promise<Tokenizer> {
-  if (location.kind === 'hf-folder') {
-    const { loadTokenizer } = await import('../data/tokenizer.js');
-    return loadTokenizer(location.path);
+  }).finally(() => progress.end());
+  const { tokenizer } = loaded;
+  if (tokenizer === null) {
+    loaded.dispose();
+    throw new CheckpointError(`${flags.model} has no tokenizer: expected tokenizer.json beside its weights`);
   }
-  const [{ openGguf }, { tokenizerFromGguf }] = await Promise.all([
-    import('../models/gguf-file.js'),
-    import('../data/gguf-tokenizer.js'),
-  ]);
-  const { metadata, weights } = openGguf(location.path);
-  weights.close();
-  return tokenizerFromGguf(metadata, { name: location.path });
+  return { ...loaded, tokenizer };
 }
 
 /** How to reach the Hub, as the environment says, with progress shown. */

@@ -189,7 +189,7 @@ async function look(
     const answers = await answer(opened, questions, SAMPLING, { personaTemplate: await templateOf(options) });
     return { scores, answers: answers.flatMap(([first]) => (first === undefined ? [] : [first])) };
   } finally {
-    opened.model.dispose();
+    opened.dispose();
   }
 }
 

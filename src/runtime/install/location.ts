@@ -5,7 +5,7 @@
 
 import { existsSync } from 'node:fs';
 import { homedir } from 'node:os';
-import { join } from 'node:path';
+import { join, resolve } from 'node:path';
 import { RuntimeInstallError } from '../../errors.js';
 import { hasNvidiaDriver } from './nvidia-driver.js';
 import { buildName, type Device, modelFile, modelName, TENSORFLOW_VERSION } from './pinned-files.js';
@@ -23,10 +23,10 @@ export interface LocateTensorflowOptions extends LocateOptions {
   device?: Device | 'auto' | undefined;
 }
 
-/** `PERSONA_DPO_HOME`, else `persona-dpo` in the user's cache folder. */
+/** `PERSONA_DPO_HOME`, else `persona-dpo` in the user's cache folder; absolute. */
 export function installHome(): string {
   const { PERSONA_DPO_HOME, XDG_CACHE_HOME } = process.env;
-  if (PERSONA_DPO_HOME) return PERSONA_DPO_HOME;
+  if (PERSONA_DPO_HOME) return resolve(PERSONA_DPO_HOME);
   if (process.platform === 'darwin') return join(homedir(), 'Library', 'Caches', 'persona-dpo');
   return join(XDG_CACHE_HOME || join(homedir(), '.cache'), 'persona-dpo');
 }

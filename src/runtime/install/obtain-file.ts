@@ -53,6 +53,11 @@ export async function obtainFile(
   return target;
 }
 
+/** What was downloaded has been unpacked, and is not needed any more. */
+export async function removeDownloads(files: readonly PinnedFile[], downloads: string): Promise<void> {
+  for (const { file } of files) await rm(join(downloads, file), { force: true });
+}
+
 async function download(
   pinned: PinnedFile,
   target: string,

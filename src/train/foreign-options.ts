@@ -8,6 +8,8 @@ export type ForeignOption =
   | { kind: 'translated'; translate(value: unknown): Record<string, unknown> | string }
   /** These values ask for what is done here anyway and are passed over; any other is refused, with the reason. */
   | { kind: 'fixed'; accepted: readonly unknown[]; reason: string }
+  /** Changes nothing about what is learnt, and is passed over with a notice. */
+  | { kind: 'ignored'; reason: string }
   /** Can't be meant here. */
   | { kind: 'refused'; reason: string };
 
@@ -21,6 +23,8 @@ const fixed = (accepted: readonly unknown[], reason: string): ForeignOption => (
   reason,
 });
 const refused = (reason: string): ForeignOption => ({ kind: 'refused', reason });
+const ignored = (names: readonly string[], reason: string): [string, ForeignOption][] =>
+  names.map((name) => [name, { kind: 'ignored', reason }]);
 const onlyOff = (reason: string): ForeignOption => fixed([false, null, 'no', 'none', 0], reason);
 
 export const foreignOptions: Readonly<Record<string, ForeignOption>> = {
@@ -103,4 +107,117 @@ export const foreignOptions: Readonly<Record<string, ForeignOption>> = {
   data_seed: refused('seed is used for the order of the pairs, too'),
   save_only_model: onlyOff('a checkpoint always holds what is needed to go on'),
   group_by_length: onlyOff('batches are packed without padding, so equal lengths gain nothing'),
+  eval_delay: onlyOff('evaluation begins with the first epoch or eval_steps'),
+  ignore_data_skip: onlyOff('a resumed run always goes on where it was'),
+  dataloader_drop_last: onlyOff('the last batch of an epoch is used, too'),
+  label_smoothing_factor: onlyOff('for preference losses use label_smoothing'),
+  neftune_noise_alpha: onlyOff('no noise is added to embeddings'),
+  auto_find_batch_size: onlyOff('use memory_budget: batches are split to fit it, with the same result'),
+  optim_args: fixed([null], 'use adam_beta1, adam_beta2 and adam_epsilon'),
+  optim_target_modules: fixed([null], 'the optimizer is AdamW for all trained weights'),
+  model_init_kwargs: fixed([null], 'use dtype, and model: owner/name@revision'),
+  pad_token: fixed([null], 'batches are packed without padding'),
+  accelerator_config: fixed([null], 'training runs in one process here'),
+  parallelism_config: fixed([null], 'training runs in one process here'),
+  fsdp_config: fixed([null], 'training runs in one process here'),
+  dataset_config: fixed([null], 'give a JSONL file as pairs: FILE'),
+  dataset_streaming: onlyOff('files are read row by row anyway'),
+
+  ...Object.fromEntries([
+    ...ignored(
+      [
+        'dataloader_num_workers',
+        'dataloader_pin_memory',
+        'dataloader_persistent_workers',
+        'dataloader_prefetch_factor',
+        'dataloader_in_order',
+        'dataloader_multiprocessing_context',
+      ],
+      'data is tokenized once, before training; there are no loader processes',
+    ),
+    ...ignored(
+      [
+        'average_tokens_across_devices',
+        'ddp_backend',
+        'ddp_broadcast_buffers',
+        'ddp_bucket_cap_mb',
+        'ddp_find_unused_parameters',
+        'ddp_static_graph',
+        'ddp_timeout',
+        'ignore_bias_buffers',
+        'local_rank',
+        'log_on_each_node',
+        'save_on_each_node',
+      ],
+      'training runs in one process here',
+    ),
+    ...ignored(
+      [
+        'hub_always_push',
+        'hub_model_id',
+        'hub_private_repo',
+        'hub_revision',
+        'hub_strategy',
+        'hub_token',
+        'project',
+        'run_name',
+        'trackio_bucket_id',
+        'trackio_space_id',
+        'trackio_static_space_id',
+      ],
+      'nothing is uploaded from here',
+    ),
+    ...ignored(
+      [
+        'debug',
+        'include_num_input_tokens_seen',
+        'log_level',
+        'log_level_replica',
+        'logging_first_step',
+        'logging_nan_inf_filter',
+        'skip_memory_metrics',
+      ],
+      'what is logged is fixed, but for logging_steps and report_to',
+    ),
+    ...ignored(
+      [
+        'batch_eval_metrics',
+        'bf16_full_eval',
+        'do_eval',
+        'do_predict',
+        'do_train',
+        'eval_accumulation_steps',
+        'eval_do_concat_batches',
+        'eval_use_gather_object',
+        'fp16_full_eval',
+        'include_for_metrics',
+        'label_names',
+        'length_column_name',
+        'prediction_loss_only',
+      ],
+      'evaluation gives the metrics of training, at the precision of training',
+    ),
+    ...ignored(
+      ['bnb_4bit_quant_storage', 'bnb_4bit_quant_type', 'use_bnb_nested_quant'],
+      'the base model is not quantized',
+    ),
+    ...ignored(['ref_model_mixup_alpha', 'ref_model_sync_steps'], 'the reference stays as it was'),
+    ...ignored(
+      ['enable_jit_checkpoint', 'restore_callback_states_from_checkpoint'],
+      'a checkpoint is written on Ctrl-C and SIGTERM, and holds all that is needed to go on',
+    ),
+    ...ignored(
+      [
+        'liger_kernel_config',
+        'torch_compile_backend',
+        'torch_compile_mode',
+        'torch_empty_cache_steps',
+        'use_cache',
+      ],
+      'there is no PyTorch here',
+    ),
+    ...ignored(['full_determinism'], 'a run with the same seed and threads always repeats itself'),
+    ...ignored(['precompute_ref_batch_size'], 'reference passes are packed up to token_budget'),
+    ...ignored(['router_aux_loss_coef'], 'there are no mixtures of experts here'),
+  ]),
 };

@@ -54,7 +54,7 @@ export function resolveTrainOptions(input: TrainOptions): ResolvedTrainOptions {
 export interface FileOptions {
   /** Options by their names in code, not checked further yet. */
   options: Partial<TrainOptions>;
-  /** Options of TRL that were passed over because they ask for what is done here anyway. */
+  /** Options of TRL that were passed over: they ask for what is done here anyway, or change nothing about it. */
   notices: string[];
 }
 
@@ -78,6 +78,7 @@ export function optionsFromRecord(
     else if (foreign === undefined) problems.push(unknownName(name, 'file'));
     else if (foreign.kind === 'refused')
       problems.push(`${name} is an option of TRL that is not used here: ${foreign.reason}`);
+    else if (foreign.kind === 'ignored') notices.push(`${name} is passed over: ${foreign.reason}`);
     else if (foreign.kind === 'fixed') {
       if (foreign.accepted.includes(value)) notices.push(`${name}: ${foreign.reason}`);
       else problems.push(`${name}: ${JSON.stringify(value)} is not possible here: ${foreign.reason}`);

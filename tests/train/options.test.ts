@@ -170,6 +170,8 @@ describe('files', () => {
       report_to: none
       optim: adamw_torch
       push_to_hub: false
+      dataloader_num_workers: 4
+      run_name: try-1
     `);
     expect(resolveFileOptions(options)).toMatchObject({
       model: 'HuggingFaceTB/SmolLM2-135M-Instruct',
@@ -183,7 +185,8 @@ describe('files', () => {
       loraTargetModules: ['all-linear'],
       reportTo: ['none'],
     });
-    expect(notices).toHaveLength(3);
+    expect(notices).toHaveLength(5);
+    expect(notices).toContain('run_name is passed over: nothing is uploaded from here');
   });
 
   test.each([

@@ -33,3 +33,35 @@ export function idsAsTrlSawThem(ids: readonly number[]): number[] {
     return id > 9 && (first === '1' || first === '2') ? [Number(first), 0] : [id];
   });
 }
+
+/** A tensor of a golden safetensors file: float32 or int32. */
+export interface GoldenTensor {
+  shape: number[];
+  data: Float32Array | Int32Array;
+}
+
+/** All tensors of a golden safetensors file. Written apart from the package's own reader, which is under test. */
+export function goldenTensors(name: string): Record<string, GoldenTensor> {
+  const bytes = readFileSync(goldenPath(name));
+  const start = 8 + Number(bytes.readBigUInt64LE(0));
+  const header = JSON.parse(bytes.toString('utf8', 8, start)) as Record<
+    string,
+    { dtype: string; shape: number[]; data_offsets: [number, number] }
+  >;
+  const entries = Object.entries(header).filter(([key]) => key !== '__metadata__');
+  return Object.fromEntries(
+    entries.map(
+      ([
+        key,
+        {
+          dtype,
+          shape,
+          data_offsets: [begin, end],
+        },
+      ]) => {
+        const copy = Uint8Array.from(bytes.subarray(start + begin, start + end)).buffer;
+        return [key, { shape, data: dtype === 'I32' ? new Int32Array(copy) : new Float32Array(copy) }];
+      },
+    ),
+  );
+}

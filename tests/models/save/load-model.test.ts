@@ -128,8 +128,8 @@ describe('fingerprint', () => {
     const [a, b] = [tinyFolder(), folder()];
     for (const file of readdirSync(a)) copyFileSync(join(a, file), join(b, file));
     const fingerprints = await Promise.all(
-      [a, b, tinyFolder({ seed: 2 }), tinyFolder({ config: { ropeTheta: 500_000 } }), gguf].map(
-        fingerprintAt,
+      [a, b, tinyFolder({ seed: 2 }), tinyFolder({ config: { ropeTheta: 500_000 } }), gguf].map((path) =>
+        fingerprintAt(path),
       ),
     );
     expect(fingerprints[1]).toBe(fingerprints[0]);

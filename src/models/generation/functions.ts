@@ -1,0 +1,196 @@
+/** The graph functions of generation, built once for a model and an adapter's shape. */
+
+import { decodeAttention, decodeLayout, type HeadShape } from '../../kernels/decode-attention.js';
+import { writeCache } from '../../kernels/decode-cache.js';
+import { promptAttention } from '../../kernels/decode-prompt-attention.js';
+import {
+  add,
+  exp,
+  gather,
+  log,
+  matmul,
+  max,
+  reshape,
+  sub,
+  sum,
+  toFloat32,
+  transpose,
+} from '../../kernels/graph-math.js';
+import { causalMask, embed, rotaryAngles } from '../../kernels/packed-layout.js';
+import { rmsNorm } from '../../kernels/rms-norm.js';
+import { attr } from '../../runtime/attributes.js';
+import type { DType } from '../../runtime/dtypes.js';
+import type { GraphBuilder, GraphValue } from '../../runtime/graph-function.js';
+import { defineNamed, type NamedFunction } from '../../runtime/named-function.js';
+import type { LanguageModel } from '../language-model.js';
+import type { LayerSpec, Values } from '../layer-graph.js';
+import type { LoraAdapter } from '../lora-adapter.js';
+import { layerBody, layerBodyInputs } from './layer-body.js';
+import { stackedFactorsFunction } from './stacked-factors.js';
+
+export interface GenerationFunctions {
+  /** What all layers of a block of prompts share: angles, mask. */
+  promptLayout: NamedFunction;
+  /** One layer over a block of prompts; gives `y` and the cache, `keys` and `values`. */
+  promptLayer: NamedFunction;
+  /** Chosen rows of the last hidden states to {@link Scores}. */
+  scores: NamedFunction;
+  /** One new token of every sequence through all layers, to {@link Scores}. Caches are written in place. */
+  step: NamedFunction;
+  /** {@link GenerationFunctions.step} where sequences are not their prompts' places in order. */
+  stepByPlace: NamedFunction;
+  stackedFactors: NamedFunction | null;
+}
+
+/** The outputs of `scores` and `step`, float32: `logits` `[B, V]`; `max`, `logNormalizer` `[B]`; `best` int32 `[B]`. */
+export const SCORES = ['logits', 'best', 'max', 'logNormalizer'] as const;
+
+/** Names of a layer's caches among the inputs of `step`. */
+export const CACHES = ['promptKeys', 'promptValues', 'ownKeys', 'ownValues'] as const;
+
+const built = new WeakMap<LanguageModel, Map<string, GenerationFunctions>>();
+
+export function generationFunctions(model: LanguageModel, adapter: LoraAdapter | null): GenerationFunctions {
+  const lora = adapter?.shape(false) ?? null;
+  const ofModel = built.get(model) ?? new Map<string, GenerationFunctions>();
+  built.set(model, ofModel);
+  const key = JSON.stringify([lora, adapter?.config.rank ?? null]);
+  let functions = ofModel.get(key);
+  if (functions === undefined) {
+    const spec: LayerSpec = { config: model.config, dtype: model.dtype, pairs: 0, xla: false, lora };
+    functions = {
+      promptLayout: promptLayoutFunction(spec),
+      promptLayer: promptLayerFunction(spec),
+      scores: scoresFunction(spec),
+      step: stepFunction(spec, false),
+      stepByPlace: stepFunction(spec, true),
+      stackedFactors: stackedFactorsFunction(spec, adapter?.config.rank ?? 0),
+    };
+    ofModel.set(key, functions);
+  }
+  return functions;
+}
+
+function headShape({ config }: LayerSpec): HeadShape {
+  const { numHeads, numKeyValueHeads, headDim } = config;
+  return { keyValueHeads: numKeyValueHeads, groups: numHeads / numKeyValueHeads, headDim };
+}
+
+/** Name of layer `index`'s input `name` of `step`. */
+export function layerInput(index: number, name: string): string {
+  return `${index}/${name}`;
+}
+
+function promptLayoutFunction({ config }: LayerSpec): NamedFunction {
+  const inputs = { positions: 'int32', frequencies: 'float32', queries: 'int32', keys: 'int32' } as const;
+  return defineNamed('prompt_layout', inputs, (g, v) => ({
+    ...rotaryAngles(g, v.positions!, v.frequencies!, config.headDim),
+    mask: causalMask(g, v.queries!, v.keys!, config.slidingWindow),
+  }));
+}
+
+function promptLayerFunction(spec: LayerSpec): NamedFunction {
+  const { dtype } = spec;
+  const inputs: Record<string, DType> = {
+    ...{ x: dtype, cos: 'float32', sin: 'float32', mask: 'float32' },
+    ...{ tokenAtPlace: 'int32', placeOfToken: 'int32', prompts: 'int32' },
+    ...{ pastKeys: dtype, pastValues: dtype },
+    ...layerBodyInputs(spec),
+  };
+  return defineNamed('prompt_layer', inputs, (g, v) => {
+    const layout = {
+      tokenAtPlace: v.tokenAtPlace!,
+      placeOfToken: v.placeOfToken!,
+      prompts: v.prompts!,
+      mask: v.mask!,
+      pastKeys: v.pastKeys!,
+      pastValues: v.pastValues!,
+    };
+    let cache: Values = {};
+    const y = layerBody(g, spec, v, v.x!, (heads) => {
+      const { output, keys, values } = promptAttention(g, heads, layout, headShape(spec));
+      cache = { keys, values };
+      return output;
+    });
+    return { y, ...cache };
+  });
+}
+
+const scoreInputs = { finalNorm: 'float32', head32: 'float32' } as const;
+
+function scoresFunction(spec: LayerSpec): NamedFunction {
+  const inputs = { hidden: spec.dtype, rows: 'int32', ...scoreInputs } as const;
+  return defineNamed('next_token_scores', inputs, (g, v) =>
+    scores(g, spec, gather(g, v.hidden!, v.rows!), v),
+  );
+}
+
+/** `logits = rmsNorm(h) E^T` in float32, and what the choice of a token needs to know of each row. */
+function scores(g: GraphBuilder, { config }: LayerSpec, hidden: GraphValue, inputs: Values): Values {
+  const normed = rmsNorm(g, hidden, inputs.finalNorm!, config.rmsNormEps);
+  const logits = matmul(g, toFloat32(g, normed), inputs.head32!, { transposeB: true });
+  const best = g.op('ArgMax', [logits, g.constant('int32', 1)], {
+    T: attr.type('float32'),
+    Tidx: attr.type('int32'),
+    output_type: attr.type('int32'),
+  });
+  const largest = max(g, logits, [1]);
+  const total = sum(g, exp(g, sub(g, logits, largest)), [1]);
+  const logNormalizer = add(g, largest, log(g, total));
+  return { logits, best, max: reshape(g, largest, [-1]), logNormalizer: reshape(g, logNormalizer, [-1]) };
+}
+
+/**
+ * Inputs: `ids`, `positions`, `steps`, `promptOfSequence` int32 `[B]`; `slots` int32 `[KV B]`; `promptLengths` int32
+ * `[P]`; and for each layer its weights, stacked factors and caches.
+ */
+function stepFunction(spec: LayerSpec, byPlace: boolean): NamedFunction {
+  const { config, dtype } = spec;
+  const shape = headShape(spec);
+  const ofLayer: Record<string, DType> = {
+    ...layerBodyInputs(spec),
+    ...Object.fromEntries(CACHES.map((name) => [name, dtype])),
+  };
+  const layers = Array.from({ length: config.numLayers }, (_, i) =>
+    Object.entries(ofLayer).map(([name, type]) => [layerInput(i, name), type]),
+  ).flat();
+  const inputs: Record<string, DType> = {
+    ...{ ids: 'int32', positions: 'int32', slots: 'int32', steps: 'int32' },
+    ...{ promptOfSequence: 'int32', promptLengths: 'int32' },
+    ...(byPlace && { sequenceAtPlace: 'int32', placeOfSequence: 'int32' }),
+    ...{ frequencies: 'float32', embedding: dtype, ...scoreInputs },
+    ...Object.fromEntries(layers),
+  };
+  return defineNamed('decode_step', inputs, (g, v) => {
+    const angles = rotaryAngles(g, v.positions!, v.frequencies!, config.headDim);
+    const positions = {
+      promptLengths: v.promptLengths!,
+      promptOfSequence: v.promptOfSequence!,
+      steps: v.steps!,
+    };
+    const [keys, own] = [v[layerInput(0, 'promptKeys')]!, v[layerInput(0, 'ownKeys')]!];
+    const layout = {
+      ...decodeLayout(g, keys, own, positions, shape, config.slidingWindow),
+      ...(byPlace && { sequenceAtPlace: v.sequenceAtPlace!, placeOfSequence: v.placeOfSequence! }),
+    };
+    let x = embed(g, v.embedding!, v.ids!, dtype);
+    for (let i = 0; i < config.numLayers; i++) {
+      const at = (name: string) => v[layerInput(i, name)]!;
+      const ofThis = Object.fromEntries(Object.keys(ofLayer).map((name) => [name, at(name)]));
+      x = layerBody(g, spec, { ...ofThis, ...angles }, x, (heads) => {
+        const write = (cache: string, rows: GraphValue) =>
+          writeCache(g, at(cache), v.slots!, rows, config.headDim);
+        const caches = {
+          promptKeys: at('promptKeys'),
+          promptValues: at('promptValues'),
+          ownKeys: write('ownKeys', heads.k),
+          ownValues: write('ownValues', heads.v),
+        };
+        const q = transpose(g, heads.q, [0, 2, 1, 3]);
+        const attended = decodeAttention(g, q, caches, layout, shape);
+        return reshape(g, transpose(g, attended, [1, 0, 2, 3]), [-1, config.numHeads * config.headDim]);
+      });
+    }
+    return scores(g, spec, x, v);
+  });
+}

@@ -1,0 +1,267 @@
+/** Generation at the level of token ids: prompts in, sampled tokens out, one by one or all at the end. */
+
+import { createRandom, type Random } from '../../data/random.js';
+import { DataError } from '../../errors.js';
+import { attr } from '../../runtime/attributes.js';
+import { execute } from '../../runtime/execute.js';
+import { disposeAll, keep, shareTensor, type Tensor } from '../../runtime/tensor.js';
+import type { LanguageModel } from '../language-model.js';
+import { type ChoiceScratch, choiceScratch, chooseToken, isPlainGreedy } from './choose-token.js';
+import { DecodeBatch } from './decode-batch.js';
+import { generationFunctions } from './functions.js';
+import { type GenerateOptions, type ResolvedOptions, resolveOptions } from './options.js';
+import { type GenerationModel, promptCache } from './prompt-cache.js';
+import type { Scores } from './scores.js';
+import { stackFactors } from './stacked-factors.js';
+
+export type FinishReason = 'stop' | 'length';
+
+/** Which sample: the prompt's index, and the sample's number among those of its prompt. */
+export interface SampleKey {
+  prompt: number;
+  sample: number;
+}
+
+export interface Completion extends SampleKey {
+  /** The sampled tokens; where a stop token ended them it is the last. */
+  ids: number[];
+  /**
+   * log p of each token under the model's own distribution: before penalty, temperature and cuts, so that they can be
+   * compared with log-probabilities from training and scoring.
+   */
+  logprobs: number[];
+  /** `stop`: a stop token, or the caller's word; `length`: no more tokens allowed, by option or by the model's positions. */
+  finishReason: FinishReason;
+}
+
+export type TokenEvent = SampleKey & {
+  type: 'token';
+  id: number;
+  logprob: number;
+  /** Ends this sample after this token, as a stop token would. To be called before the next event is asked for. */
+  stop(): void;
+};
+
+export type GenerationEvent = TokenEvent | { type: 'end'; completion: Completion };
+
+interface Sample extends Completion {
+  random: Random;
+  seen: Set<number>;
+  room: number;
+  ended: boolean;
+}
+
+/** Share of a batch's sequences that have ended before the rest closes up. */
+const ENDED_SHARE = 1 / 8;
+
+/**
+ * Samples completions and gives each token as it comes, in rounds of one token a sequence. Ending the iteration
+ * early frees everything.
+ *
+ * @param prompts Token ids, at least one each
+ * @throws ConfigError for an option out of range; DataError for a prompt that is empty, too long for the model or
+ * with an id outside its vocabulary; the signal's reason when aborted
+ */
+export async function* generateEvents(
+  model: LanguageModel,
+  prompts: readonly (readonly number[])[],
+  options: GenerateOptions = {},
+): AsyncGenerator<GenerationEvent, void, void> {
+  const resolved = resolveOptions(options, model.config.eosTokenIds, prompts.length);
+  checkPrompts(model, prompts);
+  resolved.signal?.throwIfAborted();
+  if (prompts.length === 0) return;
+  const loaded = loadForGeneration(model, resolved.adapter);
+  const scratch = choiceScratch(model.config.vocabSize);
+  try {
+    for (const wave of waves(model, prompts, resolved)) {
+      yield* generateWave(loaded, prompts, wave, resolved, scratch);
+    }
+  } finally {
+    disposeAll([loaded.head32, loaded.factors]);
+  }
+}
+
+export interface GenerateAllOptions extends GenerateOptions {
+  /** Called with each token as it comes. */
+  onToken?: (event: TokenEvent) => void;
+}
+
+/** Samples completions: for each prompt, its samples in order. See {@link generateEvents}. */
+export async function generate(
+  model: LanguageModel,
+  prompts: readonly (readonly number[])[],
+  { onToken, ...options }: GenerateAllOptions = {},
+): Promise<Completion[][]> {
+  const completions: Completion[][] = prompts.map(() => []);
+  for await (const event of generateEvents(model, prompts, options)) {
+    if (event.type === 'token') onToken?.(event);
+    else completions[event.completion.prompt]![event.completion.sample] = event.completion;
+  }
+  return completions;
+}
+
+/** What generation needs of a model; the caller disposes `head32` and `factors`. */
+export function loadForGeneration(model: LanguageModel, useAdapter: boolean): GenerationModel {
+  const adapter = useAdapter ? model.adapter : null;
+  const functions = generationFunctions(model, adapter);
+  return {
+    model,
+    functions,
+    factors: stackFactors(model, adapter, functions.stackedFactors),
+    head32: keep(toFloat32(model.head)),
+  };
+}
+
+export function checkPrompts({ config }: LanguageModel, prompts: readonly (readonly number[])[]): void {
+  prompts.forEach((ids, index) => {
+    if (ids.length === 0) throw new DataError(`Prompt ${index} has no tokens; at least one is needed.`);
+    if (ids.length >= config.maxPositionEmbeddings) {
+      throw new DataError(
+        `Prompt ${index} has ${ids.length} tokens; the model has ${config.maxPositionEmbeddings} positions, and one ` +
+          'at least is for the answer.',
+      );
+    }
+    const outside = ids.find((id) => !Number.isInteger(id) || id < 0 || id >= config.vocabSize);
+    if (outside !== undefined) {
+      throw new DataError(
+        `Prompt ${index} holds the token ${outside}, outside the vocabulary of ${config.vocabSize}.`,
+      );
+    }
+  });
+}
+
+/** Samples that are decoded together: prompts of like length, at most `maxBatch` samples. */
+function waves(
+  { config }: LanguageModel,
+  prompts: readonly (readonly number[])[],
+  options: ResolvedOptions,
+): Sample[][] {
+  const order = prompts.map((_, index) => index).sort((a, b) => prompts[a]!.length - prompts[b]!.length);
+  const samples = order.flatMap((prompt) => {
+    const seed = promptSeed(options.seed, prompt);
+    const ids = prompts[prompt]!;
+    return Array.from(
+      { length: options.samples },
+      (_, sample): Sample => ({
+        ...{ prompt, sample, ids: [], logprobs: [], finishReason: 'length', ended: false },
+        random: createRandom(seed, sample),
+        seen: options.repetitionPenalty === 1 ? new Set() : new Set(ids),
+        room: Math.min(options.maxNewTokens, config.maxPositionEmbeddings - ids.length),
+      }),
+    );
+  });
+  const result: Sample[][] = [];
+  // Samples of one prompt stay together where they can: their prompt is computed once a wave.
+  for (const sample of samples) {
+    const wave = result.at(-1);
+    const begins = sample.sample === 0;
+    const fits = (wave?.length ?? 0) + (begins ? Math.min(options.samples, options.maxBatch) : 1);
+    if (wave === undefined || fits > options.maxBatch) result.push([sample]);
+    else wave.push(sample);
+  }
+  return result;
+}
+
+/** Prompts get seeds of their own, so that a sample's stream does not depend on how many samples others have. */
+function promptSeed(seed: number | readonly number[], prompt: number): number {
+  if (typeof seed !== 'number') return seed[prompt]!;
+  const random = createRandom(seed, prompt);
+  return random.uint32() * 2 ** 21 + (random.uint32() >>> 11);
+}
+
+async function* generateWave(
+  loaded: GenerationModel,
+  prompts: readonly (readonly number[])[],
+  wave: Sample[],
+  options: ResolvedOptions,
+  scratch: ChoiceScratch,
+): AsyncGenerator<GenerationEvent, void, void> {
+  const { signal } = options;
+  const indices = [...new Set(wave.map(({ prompt }) => prompt))];
+  const promptOfSequence = wave.map(({ prompt }) => indices.indexOf(prompt));
+  const cache = await promptCache(
+    loaded,
+    indices.map((index) => prompts[index]!),
+    signal,
+  );
+  const batch = new DecodeBatch(loaded, cache, promptOfSequence);
+  let scores: Scores | undefined;
+  try {
+    scores = await batch.promptScores();
+    let rows = promptOfSequence;
+    let samples = wave;
+    for (;;) {
+      yield* takeTokens(samples, rows, scores, options, scratch);
+      scores.dispose();
+      signal?.throwIfAborted();
+      const alive = samples.flatMap(({ ended }, index) => (ended ? [] : [index]));
+      if (alive.length === 0) return;
+      if (samples.length - alive.length >= samples.length * ENDED_SHARE) {
+        batch.keepSequences(alive);
+        samples = alive.map((index) => samples[index]!);
+      }
+      rows = samples.map((_, index) => index);
+      scores = await batch.step(Int32Array.from(samples, ({ ids }) => ids.at(-1)!));
+      signal?.throwIfAborted();
+    }
+  } finally {
+    scores?.dispose();
+    batch.dispose();
+  }
+}
+
+/** One token for each sample that has not ended. */
+function* takeTokens(
+  samples: readonly Sample[],
+  rows: readonly number[],
+  scores: Scores,
+  options: ResolvedOptions,
+  scratch: ChoiceScratch,
+): Generator<GenerationEvent, void, void> {
+  const vocabSize = scratch.ids.length;
+  const greedy = isPlainGreedy(options);
+  const logits = greedy ? undefined : scores.logits();
+  for (const [index, sample] of samples.entries()) {
+    if (sample.ended) continue;
+    const row = rows[index]!;
+    const { best, max, logNormalizer } = scores;
+    let id = best[row]!;
+    let logit = max[row]!;
+    if (logits !== undefined) {
+      const ofRow = logits.subarray(row * vocabSize, (row + 1) * vocabSize);
+      // The penalty changes the row, which other samples of the prompt may read too.
+      const own = options.repetitionPenalty === 1 ? ofRow : ofRow.slice();
+      id = chooseToken(own, sample.seen, options, sample.random, scratch);
+      logit = ofRow[id]!;
+    }
+    yield* addToken(sample, id, logit - logNormalizer[row]!, options);
+  }
+}
+
+function* addToken(
+  sample: Sample,
+  id: number,
+  logprob: number,
+  { stopTokenIds, repetitionPenalty }: ResolvedOptions,
+): Generator<GenerationEvent, void, void> {
+  sample.ids.push(id);
+  sample.logprobs.push(logprob);
+  if (repetitionPenalty !== 1) sample.seen.add(id);
+  const { prompt, sample: number } = sample;
+  let stopped = stopTokenIds.has(id);
+  const stop = () => {
+    stopped = true;
+  };
+  yield { type: 'token', prompt, sample: number, id, logprob, stop };
+  if (!stopped && sample.ids.length < sample.room) return;
+  sample.ended = true;
+  sample.finishReason = stopped ? 'stop' : 'length';
+  const { ids, logprobs, finishReason } = sample;
+  yield { type: 'end', completion: { prompt, sample: number, ids, logprobs, finishReason } };
+}
+
+function toFloat32(x: Tensor): Tensor {
+  if (x.dtype === 'float32') return shareTensor(x);
+  return execute('Cast', [x], { SrcT: attr.type(x.dtype), DstT: attr.type('float32') })[0]!;
+}

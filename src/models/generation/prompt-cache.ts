@@ -1,0 +1,240 @@
+/** Prompts through the model: their keys and values, once for all samples, and the scores of the first new token. */
+
+import { attr } from '../../runtime/attributes.js';
+import { execute } from '../../runtime/execute.js';
+import { callNamed, callNamedAsync, type Tensors } from '../../runtime/named-function.js';
+import { disposeAll, keep, scope, type Tensor, tensor } from '../../runtime/tensor.js';
+import type { LanguageModel } from '../language-model.js';
+import type { GenerationFunctions } from './functions.js';
+
+/** What generation holds of a model beside its weights. */
+export interface GenerationModel {
+  model: LanguageModel;
+  functions: GenerationFunctions;
+  /** The adapter's stacked factors, layer by layer; empty records without one. */
+  factors: readonly Tensors[];
+  /** `[V, D]`, float32. */
+  head32: Tensor;
+}
+
+export interface PromptCache {
+  /** Layer by layer, `[KV, P, T, hd]` with T the longest prompt's length. */
+  keys: Tensor[];
+  values: Tensor[];
+  lengths: number[];
+  /** `[P, D]`: the last hidden state of each prompt's last token. */
+  hidden: Tensor;
+}
+
+/** Bytes of one block's attention scores in float32; three matrices of this size exist at once. */
+const SCORES_BYTES = 128 * 1024 * 1024;
+
+/** Packed tokens of one block of several prompts. */
+const BLOCK_TOKENS = 8192;
+
+/** Computes the caches of `prompts` (each at least one token); the caller disposes them. */
+export async function promptCache(
+  loaded: GenerationModel,
+  prompts: readonly (readonly number[])[],
+  signal: AbortSignal | undefined,
+): Promise<PromptCache> {
+  const { numHeads } = loaded.model.config;
+  const parts: PromptCache[] = [];
+  try {
+    for (const group of groupPrompts(prompts, numHeads)) {
+      parts.push(
+        group.length === 1
+          ? await longPrompt(loaded, group[0]!, signal)
+          : await promptBlock(loaded, group, emptyPast(loaded.model, group.length), 0, signal),
+      );
+    }
+    return joined(parts);
+  } catch (error) {
+    disposeAll(parts);
+    throw error;
+  }
+}
+
+/** Consecutive prompts that go through the layers together. */
+export function groupPrompts(
+  prompts: readonly (readonly number[])[],
+  numHeads: number,
+): (readonly (readonly number[])[])[] {
+  const groups: (readonly number[])[][] = [];
+  let longest = 0;
+  for (const prompt of prompts) {
+    const group = groups.at(-1);
+    const length = Math.max(longest, prompt.length);
+    const count = (group?.length ?? 0) + 1;
+    const fits = count * length <= BLOCK_TOKENS && count * length * length * numHeads * 4 <= SCORES_BYTES;
+    if (group !== undefined && fits) {
+      group.push(prompt);
+      longest = length;
+    } else {
+      groups.push([prompt]);
+      longest = prompt.length;
+    }
+  }
+  return groups;
+}
+
+/** A prompt block by block, so that its scores stay within bounds. */
+async function longPrompt(
+  loaded: GenerationModel,
+  prompt: readonly number[],
+  signal: AbortSignal | undefined,
+): Promise<PromptCache> {
+  const rows = Math.floor(SCORES_BYTES / (4 * loaded.model.config.numHeads * prompt.length));
+  const length = Math.max(16, Math.min(rows, BLOCK_TOKENS));
+  let past = emptyPast(loaded.model, 1);
+  let cache: PromptCache | undefined;
+  for (let begin = 0; begin < prompt.length; begin += length) {
+    cache?.hidden.dispose();
+    cache = await promptBlock(loaded, [prompt.slice(begin, begin + length)], past, begin, signal);
+    past = { keys: cache.keys, values: cache.values };
+  }
+  return { ...cache!, lengths: [prompt.length] };
+}
+
+type Past = Pick<PromptCache, 'keys' | 'values'>;
+
+function emptyPast({ config, dtype }: LanguageModel, prompts: number): Past {
+  const empty = () =>
+    Array.from({ length: config.numLayers }, () =>
+      keep(tensor(dtype, [config.numKeyValueHeads, prompts, 0, config.headDim], [])),
+    );
+  return { keys: empty(), values: empty() };
+}
+
+/** One block of every prompt through all layers; `past` is freed layer by layer, and all of it on an error. */
+async function promptBlock(
+  { model, functions, factors }: GenerationModel,
+  blocks: readonly (readonly number[])[],
+  past: Past,
+  pastLength: number,
+  signal: AbortSignal | undefined,
+): Promise<PromptCache> {
+  const cache: Past = { keys: [], values: [] };
+  try {
+    const hidden = await scope(async () => {
+      const { x: embedded, ...shared } = blockInputs(model, functions, blocks, pastLength);
+      let x = embedded!;
+      for (let i = 0; i < model.config.numLayers; i++) {
+        signal?.throwIfAborted();
+        const [pastKeys, pastValues] = [past.keys[i]!, past.values[i]!];
+        const weights = model.layerInputs(i, null);
+        const inputs = { x, ...shared, pastKeys, pastValues, ...weights, ...factors[i]! };
+        const { y, keys, values } = await callNamedAsync(functions.promptLayer, inputs);
+        for (const done of [x, pastKeys, pastValues]) done.dispose();
+        cache.keys.push(keep(keys!));
+        cache.values.push(keep(values!));
+        x = y!;
+      }
+      return keep(gatherRows(x, lastTokens(blocks), 0));
+    });
+    return { ...cache, hidden, lengths: blocks.map((block) => pastLength + block.length) };
+  } catch (error) {
+    disposeAll([past.keys, past.values, cache.keys, cache.values]);
+    throw error;
+  }
+}
+
+/** Where each block's last token lies among the packed tokens. */
+function lastTokens(blocks: readonly (readonly number[])[]): number[] {
+  let end = -1;
+  return blocks.map((block) => (end += block.length));
+}
+
+function blockInputs(
+  model: LanguageModel,
+  functions: GenerationFunctions,
+  blocks: readonly (readonly number[])[],
+  pastLength: number,
+): Tensors {
+  const queries = Math.max(...blocks.map((block) => block.length));
+  const tokens = blocks.flat();
+  const positions = blocks.flatMap((block) => block.map((_, i) => pastLength + i));
+  const placeOfToken = blocks.flatMap((block, prompt) => block.map((_, i) => prompt * queries + i));
+  const tokenAtPlace = new Int32Array(blocks.length * queries);
+  placeOfToken.forEach((place, token) => {
+    tokenAtPlace[place] = token;
+  });
+  const int32s = (values: readonly number[] | Int32Array) => tensor('int32', [values.length], values);
+  const layout = callNamed(functions.promptLayout, {
+    positions: int32s(positions),
+    frequencies: model.frequencies,
+    queries: tensor('int32', [], [queries]),
+    keys: tensor('int32', [], [pastLength + queries]),
+  });
+  const { x } = callNamed(model.headFunctions.embed, {
+    table: model.weights.embedding,
+    ids: int32s(tokens),
+  });
+  return {
+    x: x!,
+    ...layout,
+    tokenAtPlace: int32s(tokenAtPlace),
+    placeOfToken: int32s(placeOfToken),
+    prompts: int32s([blocks.length]),
+  };
+}
+
+/** The caches of several groups as one, padded to the longest prompt; the parts are freed. */
+function joined(parts: PromptCache[]): PromptCache {
+  if (parts.length === 1) return parts[0]!;
+  const lengths = parts.flatMap((part) => part.lengths);
+  const longest = Math.max(...parts.map((part) => part.keys[0]!.shape[2] as number));
+  const join = (pieces: Tensor[], axis: number) => {
+    const whole = scope(() =>
+      keep(concatAt(axis === 1 ? pieces.map((piece) => padAxis2(piece, longest)) : pieces, axis)),
+    );
+    for (const piece of pieces) piece.dispose();
+    return whole;
+  };
+  const layers = parts[0]!.keys.map((_, layer) => layer);
+  return {
+    keys: layers.map((layer) =>
+      join(
+        parts.map((part) => part.keys[layer]!),
+        1,
+      ),
+    ),
+    values: layers.map((layer) =>
+      join(
+        parts.map((part) => part.values[layer]!),
+        1,
+      ),
+    ),
+    hidden: join(
+      parts.map((part) => part.hidden),
+      0,
+    ),
+    lengths,
+  };
+}
+
+/** `x` with zeros behind, so that axis 2 has `length`; `x` itself where it has. */
+export function padAxis2(x: Tensor, length: number): Tensor {
+  const missing = length - (x.shape[2] as number);
+  if (missing === 0) return x;
+  const paddings = tensor('int32', [4, 2], [0, 0, 0, 0, 0, missing, 0, 0]);
+  return execute('Pad', [x, paddings], { T: attr.type(x.dtype), Tpaddings: attr.type('int32') })[0]!;
+}
+
+/** The rows `indices` of axis `axis`. */
+export function gatherRows(x: Tensor, indices: readonly number[], axis: number): Tensor {
+  const inputs = [x, tensor('int32', [indices.length], indices), tensor('int32', [], [axis])];
+  return execute('GatherV2', inputs, {
+    Tparams: attr.type(x.dtype),
+    Tindices: attr.type('int32'),
+    Taxis: attr.type('int32'),
+  })[0]!;
+}
+
+function concatAt(parts: readonly Tensor[], axis: number): Tensor {
+  return execute('ConcatV2', [...parts, tensor('int32', [], [axis])], {
+    N: attr.int(parts.length),
+    T: attr.type(parts[0]!.dtype),
+    Tidx: attr.type('int32'),
+  })[0]!;
+}

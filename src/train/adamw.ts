@@ -97,10 +97,13 @@ export class AdamW {
     parameter.replace(copyOf(master, dtype));
   }
 
-  /** Every slot's value, read when asked for, by `slot` and parameter. */
-  *state(): Generator<{ slot: OptimizerSlot; id: string; read: () => Tensor }> {
+  /** Every slot's value, read when asked for (the caller frees it), by `slot` and parameter. */
+  *state(): Generator<{ slot: OptimizerSlot; id: string; shape: readonly number[]; read: () => Tensor }> {
     for (const { id } of this.#parameters) {
-      for (const slot of OPTIMIZER_SLOTS) yield { slot, id, read: () => this.#slotsOf(id)[slot].read() };
+      for (const slot of OPTIMIZER_SLOTS) {
+        const variable = this.#slotsOf(id)[slot];
+        yield { slot, id, shape: variable.shape, read: () => variable.read() };
+      }
     }
   }
 

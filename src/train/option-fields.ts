@@ -79,6 +79,12 @@ export const trainFields = {
     text().nullable().default(null),
     'Frozen reference model. Default: the model as it is before training, without an adapter under LoRA.',
   ),
+  referenceAdapter: field(
+    'Model and data',
+    'DIR',
+    text().nullable().default(null),
+    'PEFT adapter on the reference model. Default: none. TRL holds an adapter it goes on from against its own beginning: name the same folder as adapter and reference_adapter for that.',
+  ),
   adapter: field(
     'Model and data',
     'DIR',
@@ -396,6 +402,12 @@ export const trainFields = {
     'BOOL',
     flag(true),
     'Put the persona into the system prompt, of the policy and of the reference; false: train without.',
+  ),
+  chatTemplatePath: field(
+    'Tokens and personas',
+    'FILE',
+    text().nullable().default(null),
+    "Jinja chat template to use in place of the model's own, or where it has none.",
   ),
   personaTemplate: field(
     'Tokens and personas',

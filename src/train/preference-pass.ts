@@ -57,9 +57,11 @@ export interface PairOutcome {
   rejectedLogp: number;
 }
 
-/** Sums over the completion tokens of the chosen and the rejected responses. */
+/** Sums over completion tokens. */
 export interface TokenStatistics {
+  /** Of all of them, nats. */
   entropy: number;
+  /** Chosen tokens that were the likeliest. */
   correct: number;
   meanLogits: [chosen: number, rejected: number];
   count: [chosen: number, rejected: number];
@@ -288,7 +290,7 @@ function tokenStatistics({ completionSegments }: PackedBatch, scores: Completion
   completionSegments.forEach((segment, i) => {
     const side = (segment & 1) as 0 | 1;
     total.entropy += entropy[i] as number;
-    total.correct += correct[i] as number;
+    if (side === 0) total.correct += correct[i] as number;
     total.meanLogits[side] += meanLogits[i] as number;
     total.count[side]++;
   });

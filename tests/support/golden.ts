@@ -1,7 +1,7 @@
 /** The reference values made by PyTorch, Transformers, TRL and PEFT, where the folder with them is at hand. */
 
 import { existsSync, readFileSync } from 'node:fs';
-import { join } from 'node:path';
+import { isAbsolute, join } from 'node:path';
 
 const folder = process.env.PERSONA_DPO_REFERENCE_DIR;
 const golden = folder === undefined ? undefined : join(folder, 'reference', 'golden');
@@ -14,7 +14,7 @@ export const GOLDEN_NOTE = 'skipped without PERSONA_DPO_REFERENCE_DIR';
 
 /** Path of a file or folder among the reference values. */
 export function goldenPath(name: string): string {
-  return join(golden ?? '', name);
+  return isAbsolute(name) ? name : join(golden ?? '', name);
 }
 
 export function goldenJson<T>(name: string): T {

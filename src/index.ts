@@ -1,0 +1,3 @@
+/** The public API. */
+
+export type { Message, PairRow, PreferencePair, TextPair, TokenPair } from './data/pairs.js';

@@ -1,0 +1,68 @@
+/** The options that shape what a run computes: a run goes on from a checkpoint only with the same ones. */
+
+import { isDeepStrictEqual } from 'node:util';
+import { ConfigError } from '../errors.js';
+import { toFileName } from './option-names.js';
+import type { ResolvedTrainOptions } from './options.js';
+
+/** Everything else may differ between a run and its continuation: how long, how often, where, how much memory. */
+const SHAPING = [
+  'referenceModel',
+  'referenceAdapter',
+  'lossType',
+  'lossWeights',
+  'beta',
+  'labelSmoothing',
+  'fDivergenceType',
+  'fAlphaDivergenceCoef',
+  'ldAlpha',
+  'useWeighting',
+  'discopopTau',
+  'usePeft',
+  'loraR',
+  'loraAlpha',
+  'loraDropout',
+  'loraTargetModules',
+  'useRslora',
+  'learningRate',
+  'lrSchedulerType',
+  'warmupSteps',
+  'weightDecay',
+  'adamBeta1',
+  'adamBeta2',
+  'adamEpsilon',
+  'maxGradNorm',
+  'seed',
+  'perDeviceTrainBatchSize',
+  'gradientAccumulationSteps',
+  'trainSamplingStrategy',
+  'dtype',
+] as const satisfies readonly (keyof ResolvedTrainOptions)[];
+
+/** What a checkpoint remembers of a run's options. */
+export function trajectoryOptions(options: ResolvedTrainOptions): Record<string, unknown> {
+  return Object.fromEntries(SHAPING.map((name) => [name, options[name]]));
+}
+
+/**
+ * Checks that a run may go on with `options`.
+ *
+ * @throws ConfigError naming each option that differs, with both values.
+ */
+export function checkTrajectory(
+  saved: Readonly<Record<string, unknown>>,
+  options: ResolvedTrainOptions,
+): void {
+  const differing = Object.entries(trajectoryOptions(options))
+    .filter(([name, value]) => !isDeepStrictEqual(saved[name], value))
+    .map(
+      ([name, value]) =>
+        `${toFileName(name)} was ${JSON.stringify(saved[name])}, is ${JSON.stringify(value)}`,
+    );
+  if (differing.length === 0) return;
+  throw new ConfigError(
+    `the checkpoint is of a run with other options: ${differing.join('; ')}. Use the same, or start a new run ` +
+      '(from its adapter: adapter)',
+    { details: { differing } },
+  );
+}

@@ -1,0 +1,250 @@
+/**
+ * How long one optimizer step of DPO takes, and how much memory, against TRL's DPOTrainer in the same run and
+ * against what this machine's matrix products allow.
+ */
+
+import { availableParallelism } from 'node:os';
+import { Command, InvalidArgumentError, Option } from 'commander';
+import { machineReport } from '../src/runtime/device-report.js';
+import { runChild, runProgram } from './support/child.js';
+import { type PairLengths, type StepFlops, stepFlops, totalFlops } from './support/flops.js';
+import type { MatmulReport, MatmulRequest } from './support/matmul-rate-child.js';
+import { peerPython, peerScript } from './support/peer-python.js';
+import { STEP_PARTS, type StepPart } from './support/profile-step.js';
+import { SMOLLM2_135M } from './support/random-model.js';
+import { median, rounded } from './support/statistics.js';
+import type { StepConfiguration, StepReport, StepRequest } from './support/train-step-child.js';
+
+/** The two pairs that the figures in the README are of. */
+const PAIRS: readonly PairLengths[] = [
+  [375, 123, 182],
+  [414, 77, 239],
+];
+const LORA_RANK = 16;
+/** Tokens by width by twice the feed-forward width: the largest product of a step. */
+const MATMUL_SHAPE = [1410, 576, 3072] as const;
+
+const base: StepConfiguration = { dtype: 'bfloat16', loraRank: 0, recompute: false, xla: false };
+/** What is measured, and the TRL configuration that it is held against. */
+const CONFIGURATIONS = {
+  full: { ours: base, peer: 'trl-full' },
+  'full-recompute': { ours: { ...base, recompute: true }, peer: 'trl-full' },
+  'full-xla': { ours: { ...base, xla: true }, peer: 'trl-full' },
+  'full-float32': { ours: { ...base, dtype: 'float32' }, peer: 'trl-full-float32' },
+  lora: { ours: { ...base, loraRank: LORA_RANK }, peer: 'trl-lora' },
+  'lora-recompute': { ours: { ...base, loraRank: LORA_RANK, recompute: true }, peer: 'trl-lora' },
+} as const satisfies Record<string, { ours: StepConfiguration; peer: PeerName }>;
+type ConfigurationName = keyof typeof CONFIGURATIONS;
+
+/** TRL at its best: reference computed beforehand, activations recomputed (it needs 24 GB for four pairs else). */
+const PEERS = {
+  'trl-full': ['--bf16'],
+  'trl-full-float32': [],
+  'trl-lora': ['--bf16', '--lora-rank', String(LORA_RANK)],
+} as const;
+type PeerName = 'trl-full' | 'trl-full-float32' | 'trl-lora';
+
+interface Options {
+  configurations: ConfigurationName[];
+  device: 'auto' | 'cpu' | 'cuda';
+  threads: number;
+  rounds: number;
+  warmup: number;
+  steps: number;
+  layers: number;
+  peer: boolean;
+  python?: string;
+  profile: boolean;
+  quick: boolean;
+}
+
+interface PeerReport {
+  seconds: number[];
+  peakRssBytes: number;
+  deviceBytes: number | null;
+}
+
+const options = parseOptions();
+const ours = new Map<ConfigurationName, StepReport[]>(options.configurations.map((name) => [name, []]));
+const peers = new Map<PeerName, PeerReport[]>();
+if (options.peer) for (const name of options.configurations) peers.set(CONFIGURATIONS[name].peer, []);
+const rates: number[] = [];
+
+for (let round = 0; round < options.rounds; round++) {
+  const say = (what: string, seconds: readonly number[]) =>
+    console.error(`round ${round + 1} of ${options.rounds}: ${what} ${median(seconds).toFixed(2)} s a step`);
+  rates.push(await matmulRate());
+  for (const [name, reports] of ours) {
+    const report = await runOurs(name);
+    reports.push(report);
+    say(name, report.seconds);
+  }
+  for (const [name, reports] of peers) {
+    const report = await runPeer(name);
+    reports.push(report);
+    say(name, report.seconds);
+  }
+}
+
+// Other programs only ever slow a product down: the machine's own rate is the best of all rounds.
+const flopsPerSecond = Math.max(...rates);
+const result = {
+  bench: 'train-step',
+  machine: machineReport(),
+  options: { ...options, pairs: PAIRS, loraRank: LORA_RANK },
+  bfloat16Matmul: { shape: MATMUL_SHAPE, gflopsPerSecond: rounded(flopsPerSecond / 1e9) },
+  configurations: options.configurations.map(summary),
+  peers: [...peers].map(([name, reports]) => ({ name, ...measured(reports) })),
+};
+for (const each of result.configurations) {
+  const against =
+    each.timesFaster === undefined
+      ? ''
+      : `, ${each.timesFaster} times as fast as ${each.peer} with ${each.memoryRatio} of its memory`;
+  console.error(
+    `${each.name}: ${each.secondsPerStep} s, ${(each.peakRssBytes / 1e9).toFixed(2)} GB, ` +
+      `${(100 * each.shareOfMatmulRate).toFixed(0)} % of the matmul rate${against}`,
+  );
+}
+console.log(JSON.stringify(result, null, 2));
+
+function summary(name: ConfigurationName) {
+  const { ours: configuration, peer } = CONFIGURATIONS[name];
+  const reports = ours.get(name) ?? [];
+  const flops = stepFlops({ ...SMOLLM2_135M, numLayers: options.layers }, PAIRS, configuration.loraRank);
+  const own = measured(reports);
+  const gflopsPerSecond = totalFlops(flops) / own.secondsPerStep / 1e9;
+  return {
+    name,
+    configuration,
+    ...own,
+    cpuSecondsPerStep: rounded(median(reports.flatMap(({ cpuSeconds }) => cpuSeconds))),
+    gflopPerStep: rounded(totalFlops(flops) / 1e9),
+    gflopsPerSecond: rounded(gflopsPerSecond),
+    shareOfMatmulRate: rounded((gflopsPerSecond * 1e9) / flopsPerSecond, 3),
+    peer,
+    ...comparison(reports, peers.get(peer) ?? []),
+    ...(options.profile && { profile: profileOf(reports, flops) }),
+  };
+}
+
+function measured(reports: readonly PeerReport[]) {
+  const [first] = reports;
+  return {
+    secondsPerStep: rounded(median(reports.flatMap(({ seconds }) => seconds))),
+    seconds: reports.map(({ seconds }) => seconds.map((each) => rounded(each))),
+    peakRssBytes: Math.max(...reports.map(({ peakRssBytes }) => peakRssBytes)),
+    ...(first?.deviceBytes != null && {
+      deviceBytes: Math.max(...reports.map(({ deviceBytes }) => deviceBytes ?? 0)),
+    }),
+  };
+}
+
+/** Ratios of the same round, so that a machine that slows down slows both. */
+function comparison(reports: readonly StepReport[], against: readonly PeerReport[]) {
+  if (against.length === 0) return {};
+  const ratios = reports.map((own, i) => median(against[i]?.seconds ?? []) / median(own.seconds));
+  const memory = measured(reports).peakRssBytes / measured(against).peakRssBytes;
+  return { timesFaster: rounded(median(ratios), 3), memoryRatio: rounded(memory, 3) };
+}
+
+/** The parts of a step, from the last round. */
+function profileOf(reports: readonly StepReport[], flops: StepFlops) {
+  const profile = reports.at(-1)?.profile;
+  if (!profile) return undefined;
+  const total = STEP_PARTS.reduce((sum, part) => sum + profile[part].seconds, 0);
+  const work: Partial<Record<StepPart, number>> = { ...flops };
+  return STEP_PARTS.map((part) => {
+    const { seconds, cpuSeconds, rssBytes } = profile[part];
+    const least = (work[part] ?? 0) / flopsPerSecond;
+    return {
+      part,
+      seconds: rounded(seconds),
+      share: rounded(seconds / total, 3),
+      cpuSeconds: rounded(cpuSeconds),
+      /** What its matrix products take at the machine's own rate. */
+      matmulSeconds: rounded(least, 3),
+      rssBytes,
+    };
+  });
+}
+
+function runOurs(name: ConfigurationName): Promise<StepReport> {
+  const { warmup, steps, layers, device, threads, profile } = options;
+  const configuration = CONFIGURATIONS[name].ours;
+  const request: StepRequest = {
+    configuration,
+    pairs: PAIRS,
+    layers,
+    warmup,
+    steps,
+    device,
+    threads,
+    profile,
+  };
+  return runChild<StepReport>('./train-step-child.ts', request);
+}
+
+function runPeer(name: PeerName): Promise<PeerReport> {
+  const { device, threads, warmup, steps, layers, python } = options;
+  return runProgram<PeerReport>(peerPython(python), [
+    peerScript('trl_dpo.py'),
+    ...PEERS[name],
+    ...[
+      '--lengths',
+      JSON.stringify(PAIRS),
+      '--warmup',
+      String(Math.min(warmup, 1)),
+      '--steps',
+      String(steps),
+    ],
+    ...['--layers', String(layers), '--threads', String(threads)],
+    ...['--device', device === 'cuda' ? 'cuda' : 'cpu'],
+  ]);
+}
+
+async function matmulRate(): Promise<number> {
+  const { device, threads } = options;
+  const request: MatmulRequest = { device, threads, dtype: 'bfloat16', shape: MATMUL_SHAPE };
+  return (await runChild<MatmulReport>('./matmul-rate-child.ts', request)).flopsPerSecond;
+}
+
+function parseOptions(): Options {
+  const names = Object.keys(CONFIGURATIONS) as ConfigurationName[];
+  const program = new Command('train-step')
+    .description(
+      'Seconds and peak memory of one optimizer step of DPO on two pairs (1,410 tokens), for a model of ' +
+        "SmolLM2-135M's shape, against TRL in the same run. JSON on stdout.",
+    )
+    .option('--configurations <names>', `comma-separated, of ${names.join(', ')}`, parseNames, names)
+    .addOption(new Option('--device <device>').choices(['cpu', 'cuda']).default('cpu'))
+    .option('--threads <n>', 'CPU threads of both', count, availableParallelism())
+    .option('--rounds <n>', 'times that everything is run, in turn', count, 3)
+    .option('--warmup <n>', "steps that are not timed (of the peer's, one)", count, 2)
+    .option('--steps <n>', 'steps that are timed, in each round', count, 3)
+    .option('--layers <n>', 'layers of the model', count, SMOLLM2_135M.numLayers)
+    .option('--no-peer', 'leave TRL out')
+    .option('--python <path>', 'Python with the packages of bench/peers (default: bench/peers/.venv)')
+    .option('--profile', 'where the time of a step goes', false)
+    .option('--quick', 'two layers, one step, no peer: whether everything runs', false)
+    .parse();
+  const given = program.opts<Options>();
+  if (given.quick) return { ...given, rounds: 1, warmup: 1, steps: 1, layers: 2, peer: false };
+  if (given.peer) peerPython(given.python);
+  return given;
+
+  function parseNames(value: string): ConfigurationName[] {
+    return value.split(',').map((each) => {
+      const name = names.find((known) => known === each.trim());
+      if (name === undefined) throw new InvalidArgumentError(`Expected some of ${names.join(', ')}.`);
+      return name;
+    });
+  }
+}
+
+function count(value: string): number {
+  const number = Number(value);
+  if (!Number.isInteger(number) || number < 1)
+    throw new InvalidArgumentError('Expected a whole number from 1.');
+  return number;
+}

@@ -3,7 +3,12 @@
  * text. From these the `tokenizer.json` it was made from is built again, so that ids are the same from both.
  */
 import { CheckpointError } from '../errors.js';
-import { createTokenizer, type LoadTokenizerOptions, type Tokenizer } from './tokenizer.js';
+import {
+  createTokenizer,
+  type LoadTokenizerOptions,
+  type Tokenizer,
+  type TokenizerSource,
+} from './tokenizer.js';
 import { byteLevelWithoutSplit, GPT2_PATTERN, sequence, splitBy } from './tokenizer-json.js';
 
 /** GGUF's token types. */
@@ -71,6 +76,15 @@ export function tokenizerFromGguf(
   options: LoadTokenizerOptions & { name?: string } = {},
 ): Tokenizer {
   const { name = 'the GGUF file', ...rest } = options;
+  return createTokenizer(ggufTokenizerSource(metadata, name), rest);
+}
+
+/**
+ * What GGUF metadata say of a tokenizer, with the `tokenizer.json` it stands for.
+ *
+ * @throws CheckpointError as {@link tokenizerFromGguf}
+ */
+export function ggufTokenizerSource(metadata: Record<string, unknown>, name: string): TokenizerSource {
   const get = (key: string) => metadata[`tokenizer.ggml.${key}`];
   const tokens = readList(get('tokens'), 'tokens', name).map(String);
   const types =
@@ -100,30 +114,27 @@ export function tokenizerFromGguf(
   }
   const { addBos, addEos, ...json } = parts;
   const template = metadata['tokenizer.chat_template'];
-  return createTokenizer(
-    {
-      name,
-      json: {
-        version: '1.0',
-        added_tokens: addedTokens(tokens, types),
-        post_processor: templateProcessing(
-          addBos ? bosToken : undefined,
-          addEos ? eosToken : undefined,
-          tokens,
-        ),
-        ...json,
-      },
-      bosToken,
-      eosToken,
-      padToken: tokenAt('padding_token_id'),
-      unkToken,
-      stopTokenIds: ['eot_token_id', 'eom_token_id']
-        .map((key) => readId(get(key)))
-        .filter((id) => id !== undefined),
-      chatTemplate: typeof template === 'string' ? template : undefined,
+  return {
+    name,
+    json: {
+      version: '1.0',
+      added_tokens: addedTokens(tokens, types),
+      post_processor: templateProcessing(
+        addBos ? bosToken : undefined,
+        addEos ? eosToken : undefined,
+        tokens,
+      ),
+      ...json,
     },
-    rest,
-  );
+    bosToken,
+    eosToken,
+    padToken: tokenAt('padding_token_id'),
+    unkToken,
+    stopTokenIds: ['eot_token_id', 'eom_token_id']
+      .map((key) => readId(get(key)))
+      .filter((id) => id !== undefined),
+    chatTemplate: typeof template === 'string' ? template : undefined,
+  };
 }
 
 interface Parts {

@@ -20,16 +20,21 @@ export function writeCache(
   rows: GraphValue,
   headDim: number,
 ): GraphValue {
-  const flat = (x: GraphValue) => asStored(g, reshape(g, x, [-1, headDim]));
-  const before = flat(cache);
-  const after = g.op('InplaceUpdate', [before, slots, flat(rows)], { T: attr.type(before.dtype) });
+  const before = stored(g, cache, headDim);
+  const after = g.op('InplaceUpdate', [before, slots, stored(g, rows, headDim)], {
+    T: attr.type('float32'),
+  });
   const shape = g.op('Shape', [cache], { T: attr.type(cache.dtype), out_type: attr.type('int32') });
   return reshape(g, bitcast(g, after, cache.dtype), shape);
 }
 
-/** InplaceUpdate has no GPU kernel for bfloat16; float16 moves the same bits. */
-function asStored(g: GraphBuilder, x: GraphValue): GraphValue {
-  return x.dtype === 'bfloat16' ? bitcast(g, x, 'float16') : x;
+/**
+ * `x` as float32 rows, in the same memory. InplaceUpdate has no GPU kernel for bfloat16: two of its numbers move as
+ * the bits of one.
+ */
+function stored(g: GraphBuilder, x: GraphValue, headDim: number): GraphValue {
+  if (x.dtype === 'float32') return reshape(g, x, [-1, headDim]);
+  return bitcast(g, reshape(g, x, [-1, headDim / 2, 2]), 'float32');
 }
 
 function bitcast(g: GraphBuilder, x: GraphValue, dtype: GraphValue['dtype']): GraphValue {

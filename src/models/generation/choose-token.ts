@@ -27,8 +27,8 @@ export function isPlainGreedy({ temperature, repetitionPenalty }: Sampling): boo
 }
 
 /**
- * Applies, in transformers' order, the repetition penalty, the temperature, top-k, top-p and min-p, and draws a
- * token from what is left (one random number a token; none when greedy).
+ * Applies the repetition penalty, and takes the likeliest token or draws one of {@link narrow}'s (one random number a
+ * token, none when greedy).
  *
  * The token is found by walking through the candidates in the order of their ids, so that logits which differ in
  * their last bits (another batch size, another machine) give the same token but where the draw falls on an edge.
@@ -43,16 +43,26 @@ export function chooseToken(
   random: Random,
   scratch: ChoiceScratch,
 ): number {
-  const { temperature, topK, topP, minP, repetitionPenalty } = sampling;
-  if (repetitionPenalty !== 1) penalize(logits, seen, repetitionPenalty);
-  const best = argMax(logits);
-  if (temperature === 0) return best;
+  if (sampling.repetitionPenalty !== 1) penalize(logits, seen, sampling.repetitionPenalty);
+  if (sampling.temperature === 0) return argMax(logits);
+  return draw(scratch, narrow(logits, sampling, scratch), random.float());
+}
 
-  let count = candidates(logits, logits[best] as number, temperature, scratch);
+/**
+ * Applies, in transformers' order, temperature (above 0), top-k, top-p and min-p.
+ *
+ * @returns how many tokens are left; their ids, ascending, and weights (the likeliest has 1) begin `scratch`.
+ */
+export function narrow(
+  logits: Float32Array,
+  { temperature, topK, topP, minP }: Omit<Sampling, 'repetitionPenalty'>,
+  scratch: ChoiceScratch,
+): number {
+  let count = candidates(logits, logits[argMax(logits)] as number, temperature, scratch);
   if (topK > 0 && count > topK) count = keepAbove(scratch, count, kthLargest(scratch, count, topK));
   if (topP < 1) count = keepNucleus(scratch, count, topP);
   if (minP > 0) count = keepAbove(scratch, count, minP);
-  return draw(scratch, count, random.float());
+  return count;
 }
 
 function penalize(logits: Float32Array, seen: ReadonlySet<number>, penalty: number): void {

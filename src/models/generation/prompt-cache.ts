@@ -26,25 +26,30 @@ export interface PromptCache {
   hidden: Tensor;
 }
 
-/** Bytes of one block's attention scores in float32; three matrices of this size exist at once. */
-const SCORES_BYTES = 128 * 1024 * 1024;
+/** How much of the prompts goes through the layers at a time. */
+export interface BlockLimits {
+  /** Bytes of one block's attention scores in float32; three matrices of this size exist at once. */
+  scoresBytes: number;
+  /** Packed tokens. */
+  tokens: number;
+}
 
-/** Packed tokens of one block of several prompts. */
-const BLOCK_TOKENS = 8192;
+const LIMITS: BlockLimits = { scoresBytes: 128 * 1024 * 1024, tokens: 8192 };
 
 /** Computes the caches of `prompts` (each at least one token); the caller disposes them. */
 export async function promptCache(
   loaded: GenerationModel,
   prompts: readonly (readonly number[])[],
   signal: AbortSignal | undefined,
+  limits: BlockLimits = LIMITS,
 ): Promise<PromptCache> {
   const { numHeads } = loaded.model.config;
   const parts: PromptCache[] = [];
   try {
-    for (const group of groupPrompts(prompts, numHeads)) {
+    for (const group of groupPrompts(prompts, numHeads, limits)) {
       parts.push(
         group.length === 1
-          ? await longPrompt(loaded, group[0]!, signal)
+          ? await longPrompt(loaded, group[0]!, signal, limits)
           : await promptBlock(loaded, group, emptyPast(loaded.model, group.length), 0, signal),
       );
     }
@@ -59,6 +64,7 @@ export async function promptCache(
 export function groupPrompts(
   prompts: readonly (readonly number[])[],
   numHeads: number,
+  limits: BlockLimits,
 ): (readonly (readonly number[])[])[] {
   const groups: (readonly number[])[][] = [];
   let longest = 0;
@@ -66,7 +72,7 @@ export function groupPrompts(
     const group = groups.at(-1);
     const length = Math.max(longest, prompt.length);
     const count = (group?.length ?? 0) + 1;
-    const fits = count * length <= BLOCK_TOKENS && count * length * length * numHeads * 4 <= SCORES_BYTES;
+    const fits = count * length <= limits.tokens && 4 * numHeads * count * length ** 2 <= limits.scoresBytes;
     if (group !== undefined && fits) {
       group.push(prompt);
       longest = length;
@@ -83,9 +89,10 @@ async function longPrompt(
   loaded: GenerationModel,
   prompt: readonly number[],
   signal: AbortSignal | undefined,
+  limits: BlockLimits,
 ): Promise<PromptCache> {
-  const rows = Math.floor(SCORES_BYTES / (4 * loaded.model.config.numHeads * prompt.length));
-  const length = Math.max(16, Math.min(rows, BLOCK_TOKENS));
+  const rows = Math.floor(limits.scoresBytes / (4 * loaded.model.config.numHeads * prompt.length));
+  const length = Math.max(1, Math.min(rows, limits.tokens));
   let past = emptyPast(loaded.model, 1);
   let cache: PromptCache | undefined;
   for (let begin = 0; begin < prompt.length; begin += length) {

@@ -11,8 +11,7 @@ import { rotate, rotateGradient } from '../../src/kernels/rotary.js';
 import { swiglu, swigluGradient } from '../../src/kernels/swiglu.js';
 import { headGradient, hiddenGradient, tokenScores } from '../../src/kernels/token-logps.js';
 import type { GraphBuilder, GraphValue } from '../../src/runtime/graph-function.js';
-import { defineNamed } from '../../src/runtime/named-function.js';
-import { evaluate, type Graph, integers, type KernelCase, normal, type Value } from './support.js';
+import { drawnDropout, type Graph, integers, type KernelCase, normal } from './support.js';
 
 /** One rounding to bfloat16 is off by up to 2^-9 of a number: what is computed in float32 and rounded once. */
 const ONE_ROUNDING = 2 ** -8;
@@ -88,18 +87,6 @@ function linearCase(bias: boolean): KernelCase {
         ? oracle.linear(x as tf.Tensor2D, w as tf.Tensor2D)
         : oracle.linear(x as tf.Tensor2D, w as tf.Tensor2D, b),
   };
-}
-
-/** What a dropout of this seed multiplies an input by: seen through an update whose factors do nothing else. */
-export function drawnDropout(rate: number, seed: Value, [rows, columns]: [number, number]): Value {
-  const identity = Array.from({ length: columns ** 2 }, (_, i) => (i % (columns + 1) === 0 ? 1 : 0));
-  const square: Value = { dtype: 'float32', shape: [columns, columns], data: identity };
-  const fn = defineNamed('dropout', { x: 'float32', a: 'float32', b: 'float32', seed: 'int32' }, (g, v) => ({
-    y: lowRankUpdate(g, v.x!, { a: v.a!, b: v.b!, scale: 1, dropout: { rate, seed: v.seed! } }),
-  }));
-  const ones = new Array<number>(rows * columns).fill(1);
-  const x: Value = { dtype: 'float32', shape: [rows, columns], data: ones };
-  return { ...x, data: evaluate(fn, { x, a: square, b: square, seed }).y! };
 }
 
 function lowRankCase(rate: number): KernelCase {

@@ -1,6 +1,5 @@
 import { describe, expect, it } from 'vitest';
-import { drawnDropout } from './cases.js';
-import { integers } from './support.js';
+import { drawnDropout, integers } from './support.js';
 
 const SHAPE: [number, number] = [200, 16];
 

@@ -1,6 +1,7 @@
 import * as tf from '@tensorflow/tfjs';
 import { beforeAll, describe, expect, it } from 'vitest';
 import { memory } from '../../src/runtime/tensor.js';
+import { worstError } from '../support/worst-error.js';
 import { KERNELS } from './cases.js';
 import {
   centralDifferences,
@@ -11,7 +12,6 @@ import {
   normal,
   oracleGradients,
   type Value,
-  worstError,
 } from './support.js';
 
 beforeAll(async () => {

@@ -5,7 +5,8 @@ import { decoderHead, decoderHiddenStates, sequenceLayout } from '../../src/kern
 import { rmsNorm, rotate, swiglu } from '../../src/kernels/oracle/layers.js';
 import { tokenScores } from '../../src/kernels/oracle/token-scores.js';
 import { useTensorflowBackend } from '../../src/runtime/tfjs/backend.js';
-import { normal, worstError } from './support.js';
+import { worstError } from '../support/worst-error.js';
+import { normal } from './support.js';
 
 afterAll(async () => {
   await tf.setBackend('cpu');

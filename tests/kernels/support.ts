@@ -1,5 +1,6 @@
 import * as tf from '@tensorflow/tfjs';
 import { createRandom } from '../../src/data/random.js';
+import { lowRankUpdate } from '../../src/kernels/linear.js';
 import type { DType } from '../../src/runtime/dtypes.js';
 import type { GraphBuilder, GraphValue } from '../../src/runtime/graph-function.js';
 import { callNamed, defineNamed, type NamedFunction } from '../../src/runtime/named-function.js';
@@ -185,16 +186,14 @@ export function centralDifferences(
   return { indices, slopes };
 }
 
-/** Largest of |a - b| as a share of the largest |b|; infinite where lengths differ or a number is none. */
-export function worstError(actual: ArrayLike<number>, expected: ArrayLike<number>): number {
-  if (actual.length !== expected.length || expected.length === 0) return Number.POSITIVE_INFINITY;
-  let error = 0;
-  let scale = 0;
-  for (let i = 0; i < expected.length; i++) {
-    const difference = Math.abs(actual[i]! - expected[i]!);
-    if (Number.isNaN(difference)) return Number.POSITIVE_INFINITY;
-    error = Math.max(error, difference);
-    scale = Math.max(scale, Math.abs(expected[i]!));
-  }
-  return error / (scale || 1);
+/** What a dropout of this seed multiplies an input by: seen through an update whose factors do nothing else. */
+export function drawnDropout(rate: number, seed: Value, [rows, columns]: [number, number]): Value {
+  const identity = Array.from({ length: columns ** 2 }, (_, i) => (i % (columns + 1) === 0 ? 1 : 0));
+  const square: Value = { dtype: 'float32', shape: [columns, columns], data: identity };
+  const fn = defineNamed('dropout', { x: 'float32', a: 'float32', b: 'float32', seed: 'int32' }, (g, v) => ({
+    y: lowRankUpdate(g, v.x!, { a: v.a!, b: v.b!, scale: 1, dropout: { rate, seed: v.seed! } }),
+  }));
+  const ones = new Array<number>(rows * columns).fill(1);
+  const x: Value = { dtype: 'float32', shape: [rows, columns], data: ones };
+  return { ...x, data: evaluate(fn, { x, a: square, b: square, seed }).y! };
 }

@@ -3,7 +3,8 @@ import { beforeAll, describe, expect, it } from 'vitest';
 import { tokenScores as oracleScores } from '../../src/kernels/oracle/token-scores.js';
 import { tokenScores } from '../../src/kernels/token-logps.js';
 import { defineNamed, type NamedFunction } from '../../src/runtime/named-function.js';
-import { evaluate, integers, normal, type Value, worstError } from './support.js';
+import { worstError } from '../support/worst-error.js';
+import { evaluate, integers, normal, type Value } from './support.js';
 
 const NAMES = ['logps', 'meanLogits', 'entropy', 'logSumSquares', 'correct'] as const;
 

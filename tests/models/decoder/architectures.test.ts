@@ -10,6 +10,7 @@ import type { LanguageModel } from '../../../src/models/language-model.js';
 import { tokenLogits } from '../../../src/models/logits.js';
 import type { ModelConfig } from '../../../src/models/model-config.js';
 import { memory } from '../../../src/runtime/tensor.js';
+import { worstError } from '../../support/worst-error.js';
 import {
   accumulate,
   byHuggingFaceName,
@@ -25,7 +26,6 @@ import {
   smallConfig,
   toTfjs,
   unevenSlopes,
-  worstError,
   wrongGradients,
 } from './support.js';
 

@@ -19,14 +19,8 @@ import {
   idsAsTrlSawThem,
   withoutGolden,
 } from '../../support/golden.js';
-import {
-  accumulate,
-  byHuggingFaceName,
-  type Gradients,
-  loadDecoder,
-  rowLogps,
-  worstError,
-} from './support.js';
+import { worstError } from '../../support/worst-error.js';
+import { accumulate, byHuggingFaceName, type Gradients, loadDecoder, rowLogps } from './support.js';
 
 beforeAll(async () => {
   await tf.setBackend('cpu');

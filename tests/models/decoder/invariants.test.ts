@@ -7,6 +7,7 @@ import type { TokenizedPair } from '../../../src/data/tokenize.js';
 import type { LanguageModel } from '../../../src/models/language-model.js';
 import { tokenLogits } from '../../../src/models/logits.js';
 import type { ModelConfig } from '../../../src/models/model-config.js';
+import { worstError } from '../../support/worst-error.js';
 import {
   accumulate,
   type Gradients,
@@ -17,7 +18,6 @@ import {
   rowGradients,
   rowLogps,
   smallConfig,
-  worstError,
   wrongGradients,
 } from './support.js';
 

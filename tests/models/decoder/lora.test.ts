@@ -4,8 +4,10 @@ import * as tf from '@tensorflow/tfjs';
 import { beforeAll, describe, expect, it } from 'vitest';
 import { packPairs } from '../../../src/data/pack.js';
 import type { LoraConfig } from '../../../src/models/lora-adapter.js';
-import { LINEAR_MODULES } from '../../../src/models/lora-shape.js';
+import { LINEAR_MODULES, type LinearModule } from '../../../src/models/lora-shape.js';
 import { disposeAll, memory, tensor } from '../../../src/runtime/tensor.js';
+import { drawnDropout, integers } from '../../kernels/support.js';
+import { worstError } from '../../support/worst-error.js';
 import {
   byHuggingFaceName,
   type Gradients,
@@ -23,7 +25,6 @@ import {
   smallConfig,
   toTfjs,
   unevenSlopes,
-  worstError,
   wrongGradients,
 } from './support.js';
 
@@ -119,6 +120,35 @@ function mergedWeights(factors: HostWeights, modules: readonly string[], scale: 
   }
   return merged;
 }
+
+describe('dropout', () => {
+  it('of every module is its own, the same forward and backward, and seen by the update alone', async () => {
+    const model = modelOf(config, weights);
+    const { adapter, factors } = randomAdapter(config, 28, { dropout: 0.3 });
+    const options = { adapter, dropoutSeed: 9, padToMultipleOf: 8 };
+    const { logps, gradients } = await rowGradients(model, pairs, unevenSlopes, options);
+    const row = packPairs(pairs, options);
+    const drawn = (layer: number, module: LinearModule, width: number) => {
+      const seed = integers([9, 16 * layer + LINEAR_MODULES.indexOf(module)]);
+      return tf.tensor2d(drawnDropout(0.3, seed, [row.inputIds.length, width]).data, [
+        row.inputIds.length,
+        width,
+      ]);
+    };
+    const [base, free] = [toTfjs(weights), toTfjs(factors)];
+    const scored = (factors: Readonly<Record<string, tf.Tensor>>) =>
+      oracleLogps(config, base, row, oracleAdapters(factors, config, adapter.config, drawn));
+    const [expected, expectedGradients] = tf.tidy(() => [
+      scored(free).dataSync(),
+      oracleGradients(free, scored, unevenSlopes(logps, row)),
+    ]);
+    expect(worstError(logps, expected)).toBeLessThan(1e-5);
+    expect(wrongGradients(gradients, expectedGradients, 2e-5)).toEqual({});
+    tf.dispose([base, free]);
+    adapter.dispose();
+    model.dispose();
+  });
+});
 
 describe('the gradient of an adapter', () => {
   it('is the slope of the log-probabilities, by central differences', async () => {

@@ -13,7 +13,7 @@ import { fusedWeights } from '../../../src/models/fused-weights.js';
 import { LanguageModel } from '../../../src/models/language-model.js';
 import { loadWeights } from '../../../src/models/load-weights.js';
 import { LoraAdapter, type LoraConfig } from '../../../src/models/lora-adapter.js';
-import { LINEAR_MODULES } from '../../../src/models/lora-shape.js';
+import { LINEAR_MODULES, type LinearModule } from '../../../src/models/lora-shape.js';
 import { expectedWeights, type ModelConfig } from '../../../src/models/model-config.js';
 import { loadModelFiles } from '../../../src/models/model-files.js';
 import { placeBatch } from '../../../src/models/packed-batch.js';
@@ -27,6 +27,7 @@ import {
 import { ropeFrequencies } from '../../../src/models/rope-frequencies.js';
 import { type WeightSource, weightInfo } from '../../../src/models/weight-source.js';
 import { disposeAll, keep, tensor } from '../../../src/runtime/tensor.js';
+import { worstError } from '../../support/worst-error.js';
 
 export type Precision = 'float32' | 'bfloat16';
 
@@ -258,16 +259,18 @@ export function oracleAdapters(
   factors: Readonly<Record<string, tf.Tensor>>,
   config: ModelConfig,
   { alpha, rank, modules, useRslora }: LoraConfig,
+  dropout?: (layer: number, module: LinearModule, width: number) => tf.Tensor2D,
 ): Record<string, LowRankFactors> {
   const entries = Array.from({ length: config.numLayers }, (_, layer) =>
-    modules.map((module): [string, LowRankFactors] => [
-      modulePath(layer, module),
-      {
-        a: factors[`layers.${layer}.${module}.A`] as tf.Tensor2D,
-        b: factors[`layers.${layer}.${module}.B`] as tf.Tensor2D,
-        scale: alpha / (useRslora ? Math.sqrt(rank) : rank),
-      },
-    ]),
+    modules.map((module): [string, LowRankFactors] => {
+      const a = factors[`layers.${layer}.${module}.A`] as tf.Tensor2D;
+      const b = factors[`layers.${layer}.${module}.B`] as tf.Tensor2D;
+      const drawn = dropout && { dropout: dropout(layer, module, a.shape[1]) };
+      return [
+        modulePath(layer, module),
+        { a, b, scale: alpha / (useRslora ? Math.sqrt(rank) : rank), ...drawn },
+      ];
+    }),
   );
   return Object.fromEntries(entries.flat());
 }
@@ -310,20 +313,6 @@ export function oracleGradients(
     const gradients = tf.grads(loss)(Object.values(free));
     return Object.fromEntries(names.map((name, i) => [name, gradients[i]!.dataSync() as Float32Array]));
   });
-}
-
-/** Largest of |a - b| as a share of the largest |b|; infinite where lengths differ or a number is none. */
-export function worstError(actual: ArrayLike<number>, expected: ArrayLike<number>): number {
-  if (actual.length !== expected.length || expected.length === 0) return Number.POSITIVE_INFINITY;
-  let error = 0;
-  let scale = 0;
-  for (let i = 0; i < expected.length; i++) {
-    const difference = Math.abs(actual[i]! - expected[i]!);
-    if (Number.isNaN(difference)) return Number.POSITIVE_INFINITY;
-    error = Math.max(error, difference);
-    scale = Math.max(scale, Math.abs(expected[i]!));
-  }
-  return error / (scale || 1);
 }
 
 /** The error of each gradient, those above `tolerance`, by name. */

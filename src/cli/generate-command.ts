@@ -2,6 +2,7 @@ import { text as readAll } from 'node:stream/consumers';
 import type { Command } from 'commander';
 import type { Message } from '../data/pairs.js';
 import { ConfigError, DataError } from '../errors.js';
+import type { TextCompletion } from '../models/generation/generate-text.js';
 import { answer, type Question } from './answers.js';
 import { newCommand, numberFlag, print, printJson, readTextFlag, wholeNumber } from './command.js';
 import { withInterrupt } from './interrupt.js';
@@ -87,7 +88,7 @@ async function generateAnswers(flags: GenerateFlags, progress: Progress, signal:
     for (let start = 0; start < questions.length; start += flags.batchSize) {
       const group = questions.slice(start, start + flags.batchSize);
       const answers = await answer(opened, group, flags, {
-        n: flags.samples,
+        samples: flags.samples,
         personaTemplate,
         signal,
         ...(streams ? { onText: (piece: string) => void process.stdout.write(piece) } : {}),
@@ -105,13 +106,13 @@ async function generateAnswers(flags: GenerateFlags, progress: Progress, signal:
 
 function show(
   { messages, persona }: Question,
-  answers: readonly { text: string; tokens: number; finishReason: string }[],
+  answers: readonly TextCompletion[],
   { json }: GenerateFlags,
 ): void {
   if (json) {
-    const completions = answers.map(({ text, tokens, finishReason }) => ({
+    const completions = answers.map(({ text, ids, finishReason }) => ({
       text,
-      tokens,
+      tokens: ids.length,
       finish_reason: finishReason,
     }));
     printJson({ prompt: messages, ...(persona === undefined ? {} : { persona }), completions });

@@ -1,5 +1,6 @@
 import { type Command, Option } from 'commander';
 import { newCommand, print, printJson } from './command.js';
+import { formatBytes } from './format.js';
 import { hubOptions } from './open-model.js';
 import { createProgress, silentProgress } from './progress.js';
 
@@ -37,13 +38,15 @@ export function mergeCommand(): Command {
     )
     .action(async (flags: MergeFlags) => {
       const progress = flags.json ? silentProgress() : createProgress();
-      const [{ mergeAdapter }, { resolveModel }] = await Promise.all([
-        import('../models/merge-adapter.js'),
-        import('../models/model-location.js'),
-      ]);
+      const { mergeToFolder } = await import('../models/merge.js');
       try {
-        const location = await resolveModel(flags.model, { hub: hubOptions(progress) });
-        await mergeAdapter(location.path, flags.adapter, flags.output, { dtype: flags.dtype });
+        await mergeToFolder(flags.model, flags.adapter, flags.output, {
+          dtype: flags.dtype,
+          device: 'cpu',
+          hub: hubOptions(progress),
+          onProgress: (done, total) =>
+            progress.update('merging', done, total, `${formatBytes(done)} of ${formatBytes(total)}`),
+        });
       } finally {
         progress.end();
       }

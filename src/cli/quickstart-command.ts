@@ -2,8 +2,9 @@ import { writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import type { Command } from 'commander';
 import type { Tokenizer } from '../data/tokenizer.js';
+import type { TextCompletion } from '../models/generation/generate-text.js';
 import type { ResolvedTrainOptions } from '../train/options.js';
-import { type Answer, answer } from './answers.js';
+import { answer } from './answers.js';
 import { newCommand, print, printJson, readTextFlag } from './command.js';
 import { EXIT_INTERRUPTED } from './exit-codes.js';
 import { formatSeconds, formatTable } from './format.js';
@@ -168,7 +169,7 @@ async function look(
   held: readonly UserPair[],
   spoken: readonly UserPair[],
   progress: Progress,
-): Promise<{ scores: ScoredPair[]; answers: Answer[] }> {
+): Promise<{ scores: ScoredPair[]; answers: TextCompletion[] }> {
   const { dtype, device, threads } = options;
   const opened = await openModel(
     {
@@ -233,9 +234,10 @@ async function tokenizeHeldOut(
 ) {
   const { tokenizePairs } = await import('../data/tokenize.js');
   const asked = options.persona ? held : held.map(({ persona: _, ...pair }) => pair);
-  const { maxLength, truncationMode } = options;
+  const { maxLength, maxPromptLength, truncationMode } = options;
   return tokenizePairs(asked, tokenizer, {
     maxLength,
+    maxPromptLength,
     truncationMode,
     personaTemplate: await templateOf(options),
   }).tokenized;

@@ -5,7 +5,8 @@ import { newCommand, print, printJson } from './command.js';
 import { EXIT_INTERRUPTED } from './exit-codes.js';
 import { formatNumber, formatSeconds } from './format.js';
 import { withInterrupt } from './interrupt.js';
-import { createProgress, type Progress } from './progress.js';
+import { hubOptions } from './open-model.js';
+import { createProgress, type Progress, silentProgress } from './progress.js';
 import { addTrainFlags, readTrainFlags } from './train-flags.js';
 
 export function trainCommand(): Command {
@@ -71,7 +72,8 @@ export async function runTraining(
   const show = json ? (event: TrainEvent) => printJson(event) : eventPrinter(progress);
   try {
     return await withInterrupt(
-      (signal) => train(options, { onEvent: show, signal }),
+      (signal) =>
+        train(options, { onEvent: show, signal, hub: hubOptions(json ? silentProgress() : progress) }),
       () => progress.line('Stopping after this step and saving; press Ctrl-C again to end at once.'),
     );
   } finally {

@@ -69,6 +69,10 @@ export function writeModelFolder(
   );
   try {
     mkdirSync(pending, { recursive: true });
+  } catch (cause) {
+    throw unsavable(folder, cause);
+  }
+  try {
     writeJson(pending, 'config.json', modelConfigToJson(config, { dtype, original: origin.configJson }));
     if (origin.kind === 'hf-folder') copyTokenizer(origin.path, pending);
     else writeGgufTokenizerOf(origin.path, config, pending);
@@ -80,11 +84,15 @@ export function writeModelFolder(
   } catch (cause) {
     rmSync(pending, { recursive: true, force: true });
     if (cause instanceof CheckpointError) throw cause;
-    throw new CheckpointError(`The model cannot be saved to ${folder}: ${reasonOf(cause)}.`, {
-      details: { folder },
-      cause,
-    });
+    throw unsavable(folder, cause);
   }
+}
+
+function unsavable(folder: string, cause: unknown): CheckpointError {
+  return new CheckpointError(`The model cannot be saved to ${folder}: ${reasonOf(cause)}.`, {
+    details: { folder },
+    cause,
+  });
 }
 
 /** The files that a tokenizer of transformers may consist of. */

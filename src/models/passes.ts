@@ -4,9 +4,9 @@
  */
 
 import { attr } from '../runtime/attributes.js';
-import { execute } from '../runtime/execute.js';
+import { execute, executeAsync } from '../runtime/execute.js';
 import { callNamed, callNamedAsync, type Tensors } from '../runtime/named-function.js';
-import { disposeAll, keep, scope, type Tensor, tensor } from '../runtime/tensor.js';
+import { disposeAll, keep, scope, shareTensor, type Tensor, tensor } from '../runtime/tensor.js';
 import type { LanguageModel } from './language-model.js';
 import type { LoraAdapter } from './lora-adapter.js';
 import type { DeviceBatch } from './packed-batch.js';
@@ -48,13 +48,13 @@ export interface ScoreOptions {
   logSumSquares?: boolean;
 }
 
-/** Receives a gradient and owns it from then on. */
+/** Receives a gradient and owns it from then on. What it makes itself and wants to have later, it keeps (`keep`). */
 export type GradientSink = (id: string, gradient: Tensor) => void;
 
 /** Bytes of one chunk's float32 logits; a handful of such matrices exist at once. */
 const LOGITS_CHUNK_BYTES = 32 * 1024 * 1024;
 
-/** Runs all layers. The caller disposes `hidden` and `layers`. */
+/** Runs all layers. The caller, or the scope around the call, owns `hidden` and `layers`. */
 export async function forward(
   model: LanguageModel,
   batch: DeviceBatch,
@@ -62,20 +62,19 @@ export async function forward(
 ): Promise<ForwardState> {
   const lora = options.adapter?.shape(options.dropoutSeed !== undefined) ?? null;
   const run = model.functions.get(options.keep === 'everything' ? 'forward' : 'inference', batch.pairs, lora);
-  const layers: Record<string, Tensor>[] = [];
-  let x = keep(
-    callNamed(model.headFunctions.embed, { table: model.weights.embedding, ids: batch.tensors.ids! }).x!,
-  );
-  for (let i = 0; i < model.config.numLayers; i++) {
-    const inputs = layerInputs(model, batch, options, i, x);
-    const { y, ...saved } = await callNamedAsync(run, inputs);
-    inputs.seed?.dispose();
-    if (options.keep === 'nothing') x.dispose();
-    else layers.push({ x, ...saved });
-    x = y!;
-    for (const tensor of [y!, ...Object.values(saved)]) keep(tensor);
-  }
-  return { hidden: x, layers, options };
+  return scope(async () => {
+    const layers: Record<string, Tensor>[] = [];
+    const { embedding: table } = model.weights;
+    let x = callNamed(model.headFunctions.embed, { table, ids: batch.tensors.ids! }).x!;
+    for (let i = 0; i < model.config.numLayers; i++) {
+      const inputs = layerInputs(model, batch, options, i, x);
+      const { y, ...saved } = await callNamedAsync(run, inputs);
+      if (options.keep === 'nothing') x.dispose();
+      else layers.push({ x, ...saved });
+      x = y!;
+    }
+    return { hidden: x, layers, options };
+  });
 }
 
 /** Log-probabilities of the completion tokens, float32 `[M]`, without statistics or gradients. */
@@ -85,7 +84,7 @@ export async function completionLogps(
   hidden: Tensor,
 ): Promise<Tensor> {
   return scope(async () => {
-    const head32 = castTo(model.head, 'float32');
+    const head32 = await castTo(model.head, 'float32');
     const pieces: Tensor[] = [];
     for (const inputs of chunks(model, batch, hidden)) {
       pieces.push((await callNamedAsync(model.headFunctions.logps, { ...inputs, head32 })).logps!);
@@ -104,7 +103,7 @@ export async function completionScores(
   const { scores, weightingScores } = model.headFunctions;
   const run = logSumSquares ? weightingScores : scores;
   return scope(async () => {
-    const head32 = castTo(model.head, 'float32');
+    const head32 = await castTo(model.head, 'float32');
     const pieces: Record<string, Tensor>[] = [];
     for (const inputs of chunks(model, batch, hidden)) {
       pieces.push(await callNamedAsync(run, { ...inputs, head32, head: model.head }));
@@ -125,7 +124,8 @@ export async function completionScores(
  * Gradients of a loss from its derivative with respect to the completion tokens' log-probabilities. With an adapter
  * those of its factors, else those of all weights; `sink` gets each as soon as it is there.
  *
- * @param state Of a forward pass that kept inputs or everything; what it kept is freed on the way.
+ * @param state Of a forward pass that kept inputs or everything; what it kept is freed on the way,
+ * and also where the pass fails.
  * @param dLogps `d loss / d logp`, float32 `[M]`
  */
 export async function backward(
@@ -136,30 +136,30 @@ export async function backward(
   dLogps: Tensor,
   sink: GradientSink,
 ): Promise<void> {
-  const { adapter } = state.options;
+  const { adapter, dropoutSeed } = state.options;
   const full = adapter === null;
-  let dy = await headBackward(model, batch, state.hidden, scores.dNormed, dLogps, full ? sink : null);
-  state.hidden.dispose();
-  const lora = adapter?.shape(state.options.dropoutSeed !== undefined) ?? null;
+  const lora = adapter?.shape(dropoutSeed !== undefined) ?? null;
   const run = model.functions.get('backward', batch.pairs, lora);
-  for (let i = model.config.numLayers - 1; i >= 0; i--) {
-    const saved = await savedLayer(model, batch, state, i);
-    const inputs: Record<string, Tensor> = {
-      ...layerInputs(model, batch, state.options, i, saved.x!),
-      ...saved,
-      dy,
-    };
-    const { dx, ...gradients } = await callNamedAsync(run, inputs);
-    inputs.seed?.dispose();
-    dy.dispose();
-    disposeAll(saved);
-    dy = keep(dx!);
-    for (const [name, gradient] of Object.entries(gradients)) {
-      sink(`layers.${i}.${name.slice('d:'.length)}`, keep(gradient));
-    }
+  try {
+    await scope(async () => {
+      let dy = await headBackward(model, batch, state.hidden, scores.dNormed, dLogps, full ? sink : null);
+      state.hidden.dispose();
+      for (let i = model.config.numLayers - 1; i >= 0; i--) {
+        const saved = await savedLayer(model, batch, state, i);
+        const inputs = { ...layerInputs(model, batch, state.options, i, saved.x!), ...saved, dy };
+        const { dx, ...gradients } = await callNamedAsync(run, inputs);
+        dy.dispose();
+        disposeAll(saved);
+        dy = dx!;
+        for (const [name, gradient] of Object.entries(gradients)) {
+          sink(`layers.${i}.${name.slice('d:'.length)}`, keep(gradient));
+        }
+      }
+      if (full) await embeddingGradient(model, batch, dy, sink);
+    });
+  } finally {
+    disposeAll([state.hidden, state.layers]);
   }
-  if (full) embeddingGradient(model, batch, dy, sink);
-  dy.dispose();
 }
 
 async function headBackward(
@@ -197,7 +197,7 @@ async function headWeightGradient(
   dLogps: Tensor,
   sink: GradientSink,
 ): Promise<void> {
-  const head32 = castTo(model.head, 'float32');
+  const head32 = await castTo(model.head, 'float32');
   const id = model.weights.head === null ? 'embedding' : 'head';
   let begin = 0;
   for (const inputs of chunks(model, batch, hidden)) {
@@ -216,23 +216,26 @@ async function headWeightGradient(
  * Adds the gradient of each token's embedding to its row. The padding token's row learns nothing from being read,
  * as in torch.nn.Embedding with a padding_idx, which transformers' decoders use.
  */
-function embeddingGradient(model: LanguageModel, batch: DeviceBatch, dx: Tensor, sink: GradientSink): void {
+async function embeddingGradient(
+  model: LanguageModel,
+  batch: DeviceBatch,
+  dx: Tensor,
+  sink: GradientSink,
+): Promise<void> {
   const { padTokenId, vocabSize } = model.config;
-  scope(() => {
-    // A negative segment is left out of the sum.
-    const rows = batch.batch.inputIds.map((id) => (id === padTokenId ? -1 : id));
-    const inputs = [
-      castTo(dx, 'float32'),
-      tensor('int32', [rows.length], rows),
-      tensor('int32', [], [vocabSize]),
-    ];
-    const [gradient] = execute('UnsortedSegmentSum', inputs, {
-      T: attr.type('float32'),
-      Tindices: attr.type('int32'),
-      Tnumsegments: attr.type('int32'),
-    });
-    sink('embedding', keep(gradient!));
+  // A negative segment is left out of the sum.
+  const rows = batch.batch.inputIds.map((id) => (id === padTokenId ? -1 : id));
+  const inputs = [
+    await castTo(dx, 'float32'),
+    tensor('int32', [rows.length], rows),
+    tensor('int32', [], [vocabSize]),
+  ];
+  const [gradient] = await executeAsync('UnsortedSegmentSum', inputs, {
+    T: attr.type('float32'),
+    Tindices: attr.type('int32'),
+    Tnumsegments: attr.type('int32'),
   });
+  sink('embedding', keep(gradient!));
 }
 
 /** What the forward pass kept of layer `index`, or what running it again gives. */
@@ -247,7 +250,6 @@ async function savedLayer(
   const lora = options.adapter?.shape(options.dropoutSeed !== undefined) ?? null;
   const inputs = layerInputs(model, batch, options, index, kept.x!);
   const { y, ...saved } = await callNamedAsync(model.functions.get('forward', batch.pairs, lora), inputs);
-  inputs.seed?.dispose();
   y!.dispose();
   return { x: kept.x!, ...saved };
 }
@@ -262,7 +264,7 @@ function layerInputs(
   const inputs = { x, ...batch.tensors, ...model.layerInputs(index, adapter) };
   if (adapter === null || adapter.config.dropout === 0 || dropoutSeed === undefined) return inputs;
   // Modules of a layer add their own number to the second half.
-  return { ...inputs, seed: keep(tensor('int32', [2], [dropoutSeed, index * 16])) };
+  return { ...inputs, seed: tensor('int32', [2], [dropoutSeed, index * 16]) };
 }
 
 /** Inputs of the head functions for one chunk of completion tokens after another. */
@@ -280,9 +282,11 @@ function* chunks(model: LanguageModel, { batch }: DeviceBatch, hidden: Tensor): 
   }
 }
 
-function castTo(x: Tensor, dtype: 'float32' | 'bfloat16'): Tensor {
-  if (x.dtype === dtype) return execute('Identity', [x], { T: attr.type(dtype) })[0]!;
-  return execute('Cast', [x], { SrcT: attr.type(x.dtype), DstT: attr.type(dtype) })[0]!;
+/** A tensor of its own, made on another thread: a vocabulary's matrix takes a while to cast. */
+async function castTo(x: Tensor, dtype: 'float32' | 'bfloat16'): Promise<Tensor> {
+  if (x.dtype === dtype) return shareTensor(x);
+  const [cast] = await executeAsync('Cast', [x], { SrcT: attr.type(x.dtype), DstT: attr.type(dtype) });
+  return cast!;
 }
 
 function concatRows(pieces: readonly Tensor[]): Tensor {

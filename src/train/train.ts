@@ -157,12 +157,8 @@ async function trainLoaded(run: Run, loaded: LoadedModel, data: TrainingData): P
     ),
     accumulates: options.gradientAccumulationSteps > 1,
   });
-  const reference = await openRunReference(
-    run,
-    loaded,
-    [...data.train, ...data.evaluation],
-    plan.tokenBudget,
-  );
+  const reference = await referenceOf(run, loaded, data, plan.tokenBudget);
+  if (reference === null) return { ...unstarted(run, state, batches), weights: null };
   const log = await openRunLog(options.outputDir, options.reportTo, run.saved?.step ?? null);
   const trainer = new Trainer({
     model,
@@ -188,6 +184,29 @@ async function trainLoaded(run: Run, loaded: LoadedModel, data: TrainingData): P
     log.close();
     await reference.close();
   }
+}
+
+/** The reference's log-probabilities, or null when the run was interrupted while they were computed. */
+async function referenceOf(run: Run, loaded: LoadedModel, data: TrainingData, tokenBudget: number) {
+  try {
+    return await openRunReference(run, loaded, [...data.train, ...data.evaluation], tokenBudget);
+  } catch (error) {
+    if (run.signal.aborted) return null;
+    throw error;
+  }
+}
+
+function unstarted(run: Run, state: TrainerState, batches: TrainingBatches): Omit<Result, 'weights'> {
+  return {
+    outcome: 'interrupted',
+    step: state.step,
+    maxSteps: batches.maxSteps,
+    epoch: state.step / batches.stepsPerEpoch,
+    checkpoint: run.resumeFrom,
+    metrics: state.lastMetrics,
+    evaluation: state.evaluation,
+    bestCheckpoint: null,
+  };
 }
 
 function startState(run: Run, data: TrainingData): TrainerState {

@@ -13,9 +13,9 @@ import { callNamed, defineNamed, type NamedFunction } from '../../runtime/named-
 import { keep, scope, type Tensor } from '../../runtime/tensor.js';
 import type { LanguageModel } from '../language-model.js';
 import type { LayerSpec } from '../layer-graph.js';
+import { moduleSize } from '../linear-modules.js';
 import type { LoraAdapter } from '../lora-adapter.js';
 import { adapterInputs, type LinearModule } from '../lora-shape.js';
-import type { ModelConfig } from '../model-config.js';
 import { adaptedLinears, FUSED_MODULES } from './layer-body.js';
 
 /**
@@ -33,7 +33,7 @@ export function stackedFactorsFunction(spec: LayerSpec, rank: number): NamedFunc
       const downs = adapted.map((module) => values[`${module}.A`]!);
       const ups = all.map((module) => {
         const at = adapted.indexOf(module);
-        if (at === -1) return zeros(g, moduleWidth(config, module), adapted.length * rank);
+        if (at === -1) return zeros(g, moduleSize(config, module).outputs, adapted.length * rank);
         const b = mul(g, values[`${module}.B`]!, lora.scale);
         return padColumns(g, b, at * rank, (adapted.length - 1 - at) * rank);
       });
@@ -72,21 +72,4 @@ function padColumns(g: GraphBuilder, x: GraphValue, before: number, after: numbe
     T: attr.type('float32'),
     Tpaddings: attr.type('int32'),
   });
-}
-
-function moduleWidth(config: ModelConfig, module: LinearModule): number {
-  const { numHeads, numKeyValueHeads, headDim, hiddenSize, intermediateSize } = config;
-  switch (module) {
-    case 'q_proj':
-      return numHeads * headDim;
-    case 'k_proj':
-    case 'v_proj':
-      return numKeyValueHeads * headDim;
-    case 'gate_proj':
-    case 'up_proj':
-      return intermediateSize;
-    case 'o_proj':
-    case 'down_proj':
-      return hiddenSize;
-  }
 }

@@ -32,15 +32,14 @@ export function createStopText(stops: readonly string[]): StopText {
   };
 }
 
-/** The stop string that begins first; of several that begin there, the longest. */
+/** The stop string that is whole first; of several that end there, the longest. So pieces do not matter. */
 function earliest(text: string, stops: readonly string[]): { at: number; stop: string } | null {
   let found: { at: number; stop: string } | null = null;
   for (const stop of stops) {
     const at = text.indexOf(stop);
     if (at === -1) continue;
-    if (found === null || at < found.at || (at === found.at && stop.length > found.stop.length)) {
-      found = { at, stop };
-    }
+    const later = found === null ? -1 : at + stop.length - (found.at + found.stop.length);
+    if (found === null || later < 0 || (later === 0 && at < found.at)) found = { at, stop };
   }
   return found;
 }

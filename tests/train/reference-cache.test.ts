@@ -217,7 +217,9 @@ describe('the store', () => {
     await expect(openWith(path)).rejects.toThrow(/reference log-probabilities cannot be used.*file/);
   });
 
-  it('is shared by processes that work at once, and keeps what a killed one had done', async () => {
+  it('is shared by processes that work at once, and keeps what a killed one had done', {
+    timeout: 180_000,
+  }, async () => {
     const cacheDir = folder();
     const program = join(import.meta.dirname, 'programs', 'reference.ts');
     const run = (...extra: string[]) =>

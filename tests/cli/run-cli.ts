@@ -16,11 +16,13 @@ export interface CliOptions {
   env?: Record<string, string>;
   /** What comes on standard input. Default: nothing. */
   input?: string;
+  /** Sends a signal once, when this text has come on standard error. */
+  signalAt?: { text: string; signal: NodeJS.Signals };
 }
 
 /** Runs the command as a user would, from the sources. */
 export function runCli(args: readonly string[], options: CliOptions = {}): Promise<CliRun> {
-  const { cwd = root, env = {}, input = '' } = options;
+  const { cwd = root, env = {}, input = '', signalAt } = options;
   return new Promise((resolve, reject) => {
     const child = spawn(
       process.execPath,
@@ -30,7 +32,13 @@ export function runCli(args: readonly string[], options: CliOptions = {}): Promi
     let stdout = '';
     let stderr = '';
     child.stdout.setEncoding('utf8').on('data', (text: string) => (stdout += text));
-    child.stderr.setEncoding('utf8').on('data', (text: string) => (stderr += text));
+    let signalled = false;
+    child.stderr.setEncoding('utf8').on('data', (text: string) => {
+      stderr += text;
+      if (signalAt === undefined || signalled || !stderr.includes(signalAt.text)) return;
+      signalled = true;
+      child.kill(signalAt.signal);
+    });
     child.on('error', reject).on('close', (code, signal) => resolve({ code, signal, stdout, stderr }));
     child.stdin.on('error', () => undefined).end(input);
   });

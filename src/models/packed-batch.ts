@@ -36,19 +36,20 @@ export function placeBatch(model: LanguageModel, batch: PackedBatch): DeviceBatc
 }
 
 function layoutFunction(config: ModelConfig, pairs: number): NamedFunction {
-  let byPairs = layoutFunctions.get(config);
-  if (byPairs === undefined) layoutFunctions.set(config, (byPairs = new Map()));
-  let fn = byPairs.get(pairs);
-  if (fn === undefined) {
-    const inputs = { positions: 'int32', sizes: 'int32', frequencies: 'float32' } as const;
-    fn = defineNamed('packed_layout', inputs, (g, { positions, sizes, frequencies }) => {
-      const masks = attentionMasks(g, sizes!, pairs, config.slidingWindow);
-      return {
-        ...rotaryAngles(g, positions!, frequencies!, config.headDim),
-        ...Object.fromEntries(masks.map((mask, i) => [`mask${i}`, mask])),
-      };
-    });
-    byPairs.set(pairs, fn);
-  }
+  const byPairs = layoutFunctions.get(config) ?? new Map<number, NamedFunction>();
+  layoutFunctions.set(config, byPairs);
+  const fn = byPairs.get(pairs) ?? defineLayout(config, pairs);
+  byPairs.set(pairs, fn);
   return fn;
+}
+
+function defineLayout(config: ModelConfig, pairs: number): NamedFunction {
+  const inputs = { positions: 'int32', sizes: 'int32', frequencies: 'float32' } as const;
+  return defineNamed('packed_layout', inputs, (g, { positions, sizes, frequencies }) => {
+    const masks = attentionMasks(g, sizes!, pairs, config.slidingWindow);
+    return {
+      ...rotaryAngles(g, positions!, frequencies!, config.headDim),
+      ...Object.fromEntries(masks.map((mask, i) => [`mask${i}`, mask])),
+    };
+  });
 }

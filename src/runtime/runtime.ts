@@ -1,7 +1,7 @@
 /** The one eager context of a process: which devices it has, and where work goes. */
 
 import { ConfigError, OpError, RuntimeInstallError } from '../errors.js';
-import { locateTensorflow } from './install/location.js';
+import { locateTensorflow, quietTensorflow } from './install/location.js';
 import { Status } from './status.js';
 import type { TensorflowFunctions } from './tensorflow-functions.js';
 import { loadTensorflow } from './tensorflow-library.js';
@@ -63,6 +63,7 @@ export function startRuntime(options: RuntimeOptions = {}): Runtime {
   if (directory === undefined) {
     throw new RuntimeInstallError('TensorFlow is not installed; run `npx persona-dpo setup`');
   }
+  quietTensorflow();
   const library = loadTensorflow(directory);
   const settings = {
     device: options.device ?? 'auto',

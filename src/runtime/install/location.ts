@@ -41,6 +41,14 @@ export function namedTensorflowFolder(): string | undefined {
   return process.env.PERSONA_DPO_TENSORFLOW_DIR || undefined;
 }
 
+/**
+ * Keeps TensorFlow from writing notes about processors and threads to standard error. Warnings and errors come
+ * through; a user who has set `TF_CPP_MIN_LOG_LEVEL` decides. Takes effect only before TensorFlow is loaded.
+ */
+export function quietTensorflow(): void {
+  process.env.TF_CPP_MIN_LOG_LEVEL ??= '1';
+}
+
 /** The environment of a program we start, with some variables set anew. */
 export function childEnvironment(changes: Record<string, string>): NodeJS.ProcessEnv {
   return { ...process.env, ...changes };

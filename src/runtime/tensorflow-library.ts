@@ -32,6 +32,7 @@ export function loadTensorflow(directory: string): TensorflowLibrary {
   try {
     // The main library finds the framework's symbols because both are loaded globally, framework first.
     const framework = koffi.load(frameworkPath, { global: true });
+    silenceNotes(framework);
     const main = koffi.load(mainPath, { global: true });
     keepMapped([frameworkPath, mainPath]);
     const functions = declareFunctions([main, framework]);
@@ -60,6 +61,19 @@ function keepMapped(paths: readonly string[]): void {
   const dlopen = koffi.load(null).func('uintptr_t dlopen(const char*, int)');
   const RTLD_LAZY = 1;
   for (const path of paths) dlopen(path, RTLD_LAZY);
+}
+
+/** absl::SetMinLogLevel of the Abseil release that TensorFlow 2.21 is built with. */
+const SET_MIN_LOG_LEVEL = '_ZN4absl12lts_2025081414SetMinLogLevelENS0_18LogSeverityAtLeastE';
+const WARNING = 1;
+
+/** TensorFlow tells on every start that it uses oneDNN, before its own log level is read. */
+function silenceNotes(framework: LibraryHandle): void {
+  try {
+    framework.func(`void ${SET_MIN_LOG_LEVEL}(int)`)(WARNING);
+  } catch {
+    // Another TensorFlow, which the user has chosen: its notes do no harm.
+  }
 }
 
 function declareFunctions(libraries: readonly LibraryHandle[]): TensorflowFunctions {

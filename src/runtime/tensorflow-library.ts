@@ -1,6 +1,6 @@
 /** Loads TensorFlow's shared libraries, once per process. */
 
-import { existsSync } from 'node:fs';
+import { closeSync, existsSync, openSync } from 'node:fs';
 import { join } from 'node:path';
 import koffi, { type LibraryHandle } from 'koffi';
 import { RuntimeInstallError } from '../errors.js';
@@ -31,9 +31,10 @@ export function loadTensorflow(directory: string): TensorflowLibrary {
   }
   try {
     // The main library finds the framework's symbols because both are loaded globally, framework first.
-    const framework = koffi.load(frameworkPath, { global: true });
-    silenceNotes(framework);
-    const main = koffi.load(mainPath, { global: true });
+    const [framework, main] = withoutNotes(() => [
+      koffi.load(frameworkPath, { global: true }),
+      koffi.load(mainPath, { global: true }),
+    ]) as [LibraryHandle, LibraryHandle];
     keepMapped([frameworkPath, mainPath]);
     const functions = declareFunctions([main, framework]);
     loaded = { directory, functions, version: functions.TF_Version() };
@@ -63,16 +64,24 @@ function keepMapped(paths: readonly string[]): void {
   for (const path of paths) dlopen(path, RTLD_LAZY);
 }
 
-/** absl::SetMinLogLevel of the Abseil release that TensorFlow 2.21 is built with. */
-const SET_MIN_LOG_LEVEL = '_ZN4absl12lts_2025081414SetMinLogLevelENS0_18LogSeverityAtLeastE';
-const WARNING = 1;
-
-/** TensorFlow tells on every start that it uses oneDNN, before its own log level is read. */
-function silenceNotes(framework: LibraryHandle): void {
+/**
+ * Runs `load` with standard error closed. While it is being loaded, before any log level can be set, TensorFlow writes
+ * two lines on every start to say that it uses oneDNN. What goes wrong in loading comes back as an exception.
+ */
+function withoutNotes<Result>(load: () => Result): Result {
+  const c = koffi.load(null);
+  const duplicate = c.func('int dup(int)');
+  const replace = c.func('int dup2(int, int)');
+  const STDERR = 2;
+  const kept: number = duplicate(STDERR);
+  const nothing = openSync('/dev/null', 'w');
+  replace(nothing, STDERR);
   try {
-    framework.func(`void ${SET_MIN_LOG_LEVEL}(int)`)(WARNING);
-  } catch {
-    // Another TensorFlow, which the user has chosen: its notes do no harm.
+    return load();
+  } finally {
+    replace(kept, STDERR);
+    closeSync(nothing);
+    closeSync(kept);
   }
 }
 

@@ -1,78 +1,46 @@
-/** From one row of logits to the next token, on the host. */
+/** From one row of scores to the next token, on the host. */
 
 import type { Random } from '../../data/random.js';
 import type { Sampling } from './options.js';
 
-/** Tokens less likely than the likeliest by this factor, `exp(-30)`, together weigh less than float32 can tell. */
-const NEGLIGIBLE = 30;
+/** Tokens less likely than the likeliest by this factor together weigh less than float32 can tell. */
+const NEGLIGIBLE = Math.exp(-30);
 
-/** Reused from one row to the next; grows to the vocabulary's size. */
+/** A weight's float32 bits without its 16 lowest: weights of one bucket differ by less than a hundredth. */
+const BUCKET_SHIFT = 16;
+const BUCKETS = (0x3f800000 >>> BUCKET_SHIFT) + 1;
+
+/** Reused from one row to the next. */
 export interface ChoiceScratch {
   ids: Int32Array;
-  weights: Float64Array;
-  sorted: Float64Array;
+  weights: Float32Array;
+  /** The same memory as `weights`. */
+  bits: Uint32Array;
+  buckets: Float64Array;
 }
 
 export function choiceScratch(vocabSize: number): ChoiceScratch {
+  const weights = new Float32Array(vocabSize);
   return {
     ids: new Int32Array(vocabSize),
-    weights: new Float64Array(vocabSize),
-    sorted: new Float64Array(vocabSize),
+    weights,
+    bits: new Uint32Array(weights.buffer),
+    buckets: new Float64Array(BUCKETS),
   };
 }
 
-/** Whether the likeliest token is taken as it is, with no look at the other logits. */
-export function isPlainGreedy({ temperature, repetitionPenalty }: Sampling): boolean {
-  return temperature === 0 && repetitionPenalty === 1;
-}
-
 /**
- * Applies the repetition penalty, and takes the likeliest token or draws one of {@link narrow}'s (one random number a
- * token, none when greedy).
- *
- * The token is found by walking through the candidates in the order of their ids, so that logits which differ in
- * their last bits (another batch size, another machine) give the same token but where the draw falls on an edge.
- *
- * @param logits `[V]`; penalized in place
- * @param seen Ids in the prompt and the answer so far
+ * Divides logits of tokens seen before by the penalty where positive and multiplies them where negative
+ * (transformers' RepetitionPenaltyLogitsProcessor); in place.
  */
-export function chooseToken(
-  logits: Float32Array,
-  seen: ReadonlySet<number>,
-  sampling: Sampling,
-  random: Random,
-  scratch: ChoiceScratch,
-): number {
-  if (sampling.repetitionPenalty !== 1) penalize(logits, seen, sampling.repetitionPenalty);
-  if (sampling.temperature === 0) return argMax(logits);
-  return draw(scratch, narrow(logits, sampling, scratch), random.float());
-}
-
-/**
- * Applies, in transformers' order, temperature (above 0), top-k, top-p and min-p.
- *
- * @returns how many tokens are left; their ids, ascending, and weights (the likeliest has 1) begin `scratch`.
- */
-export function narrow(
-  logits: Float32Array,
-  { temperature, topK, topP, minP }: Omit<Sampling, 'repetitionPenalty'>,
-  scratch: ChoiceScratch,
-): number {
-  let count = candidates(logits, logits[argMax(logits)] as number, temperature, scratch);
-  if (topK > 0 && count > topK) count = keepAbove(scratch, count, kthLargest(scratch, count, topK));
-  if (topP < 1) count = keepNucleus(scratch, count, topP);
-  if (minP > 0) count = keepAbove(scratch, count, minP);
-  return count;
-}
-
-function penalize(logits: Float32Array, seen: ReadonlySet<number>, penalty: number): void {
+export function penalize(logits: Float32Array, seen: ReadonlySet<number>, penalty: number): void {
   for (const id of seen) {
     const logit = logits[id] as number;
     logits[id] = logit < 0 ? logit * penalty : logit / penalty;
   }
 }
 
-function argMax(logits: Float32Array): number {
+export function argMax(logits: Float32Array): number {
   let best = 0;
   let max = logits[0] as number;
   for (let id = 1; id < logits.length; id++) {
@@ -85,27 +53,66 @@ function argMax(logits: Float32Array): number {
   return best;
 }
 
-/** Ids whose weight `exp((logit - max) / temperature)` counts, ascending, and their weights (the largest is 1). */
-function candidates(
-  logits: Float32Array,
-  max: number,
-  temperature: number,
-  { ids, weights }: ChoiceScratch,
-): number {
-  const least = max - NEGLIGIBLE * temperature;
-  let count = 0;
+/** `exp((logit - max) / temperature)`: the likeliest token weighs 1. In place. */
+export function toWeights(logits: Float32Array, temperature: number): Float32Array {
+  const max = logits[argMax(logits)] as number;
   for (let id = 0; id < logits.length; id++) {
-    const logit = logits[id] as number;
-    if (logit >= least) {
-      ids[count] = id;
-      weights[count] = Math.exp((logit - max) / temperature);
-      count++;
+    logits[id] = Math.exp(((logits[id] as number) - max) / temperature);
+  }
+  return logits;
+}
+
+/**
+ * Draws one of the tokens that {@link narrow} leaves, with one random number.
+ *
+ * The token is found by walking through the candidates in the order of their ids, so that weights which differ in
+ * their last bits (another batch size, another machine) give the same token but where the draw falls on an edge.
+ */
+export function drawToken(
+  weights: Float32Array,
+  sampling: Cuts,
+  random: Random,
+  scratch: ChoiceScratch,
+): number {
+  const count = narrow(weights, sampling, scratch);
+  let left = random.float() * mass(scratch, count);
+  for (let i = 0; i < count; i++) {
+    left -= scratch.weights[i] as number;
+    if (left < 0) return scratch.ids[i] as number;
+  }
+  return scratch.ids[count - 1] as number;
+}
+
+export type Cuts = Pick<Sampling, 'topK' | 'topP' | 'minP'>;
+
+/**
+ * Applies top-k, top-p and min-p, in transformers' order.
+ *
+ * @param weights `[V]`, the likeliest token's is 1
+ * @returns how many tokens are left; their ids, ascending, and weights begin `scratch`.
+ */
+export function narrow(weights: Float32Array, { topK, topP, minP }: Cuts, scratch: ChoiceScratch): number {
+  let count = 0;
+  for (let id = 0; id < weights.length; id++) {
+    const weight = weights[id] as number;
+    if (weight >= NEGLIGIBLE) {
+      scratch.ids[count] = id;
+      scratch.weights[count++] = weight;
     }
   }
+  if (topK > 0 && count > topK) count = keepLikeliest(scratch, count, topK);
+  if (topP < 1) count = keepNucleus(scratch, count, topP * mass(scratch, count));
+  if (minP > 0) count = keepFrom(scratch, count, minP);
   return count;
 }
 
-function keepAbove({ ids, weights }: ChoiceScratch, count: number, least: number): number {
+function mass({ weights }: ChoiceScratch, count: number): number {
+  let total = 0;
+  for (let i = 0; i < count; i++) total += weights[i] as number;
+  return total;
+}
+
+function keepFrom({ ids, weights }: ChoiceScratch, count: number, least: number): number {
   let kept = 0;
   for (let i = 0; i < count; i++) {
     const weight = weights[i] as number;
@@ -117,54 +124,43 @@ function keepAbove({ ids, weights }: ChoiceScratch, count: number, least: number
   return kept;
 }
 
-/** The k-th largest weight, by Hoare's selection. */
-function kthLargest({ weights, sorted }: ChoiceScratch, count: number, k: number): number {
-  sorted.set(weights.subarray(0, count));
-  let [begin, end, wanted] = [0, count, k];
-  for (;;) {
-    const { above, equal } = partition(sorted, begin, end);
-    if (wanted <= above - begin) end = above;
-    else if (wanted <= equal - begin) return sorted[above] as number;
-    else {
-      wanted -= equal - begin;
-      begin = equal;
-    }
-  }
+/** The `k` likeliest, and those tied with the last of them. */
+function keepLikeliest(scratch: ChoiceScratch, count: number, k: number): number {
+  const { bits, buckets } = scratch;
+  buckets.fill(0);
+  for (let i = 0; i < count; i++) buckets[(bits[i] as number) >>> BUCKET_SHIFT]! += 1;
+  const { sorted, above } = bucketWhere(scratch, count, k);
+  return keepFrom(scratch, count, sorted[k - above - 1] as number);
 }
 
 /**
- * Keeps each token whose likelier ones together stay below `topP` of the mass (transformers' TopPLogitsWarper);
- * among equally likely ones at the edge, those with the lower ids.
+ * Each token whose likelier ones together stay below `target` (transformers' TopPLogitsWarper); among equally likely
+ * ones at the edge, those with the lower ids.
  */
-function keepNucleus(scratch: ChoiceScratch, count: number, topP: number): number {
-  const { ids, weights, sorted } = scratch;
-  let total = 0;
-  for (let i = 0; i < count; i++) total += weights[i] as number;
-  const target = topP * total;
+function keepNucleus(scratch: ChoiceScratch, count: number, target: number): number {
+  const { ids, weights, bits, buckets } = scratch;
+  buckets.fill(0);
+  for (let i = 0; i < count; i++) buckets[(bits[i] as number) >>> BUCKET_SHIFT]! += weights[i] as number;
+  let { sorted, above } = bucketWhere(scratch, count, target);
 
-  sorted.set(weights.subarray(0, count));
-  let [begin, end, massAbove] = [0, count, 0];
-  let edge = 0;
-  while (begin < end) {
-    const { above, equal } = partition(sorted, begin, end);
-    edge = sorted[above] as number;
-    let greater = 0;
-    for (let i = begin; i < above; i++) greater += sorted[i] as number;
-    if (massAbove + greater >= target) {
-      end = above;
-      continue;
+  // Up to the weight at which the target is reached; `above` is the mass of all larger ones.
+  let edge = sorted[0] as number;
+  let atEdge = 0;
+  for (const weight of sorted) {
+    if (weight !== edge) {
+      above += atEdge;
+      if (above >= target) break;
+      atEdge = 0;
+      edge = weight;
     }
-    massAbove += greater;
-    if (massAbove + (equal - above) * edge >= target) break;
-    massAbove += (equal - above) * edge;
-    begin = equal;
+    atEdge += weight;
   }
 
   let kept = 0;
   for (let i = 0; i < count; i++) {
     const weight = weights[i] as number;
-    if (weight < edge || (weight === edge && massAbove >= target)) continue;
-    if (weight === edge) massAbove += edge;
+    if (weight < edge || (weight === edge && above >= target)) continue;
+    if (weight === edge) above += edge;
     ids[kept] = ids[i] as number;
     weights[kept++] = weight;
   }
@@ -172,35 +168,26 @@ function keepNucleus(scratch: ChoiceScratch, count: number, topP: number): numbe
 }
 
 /**
- * Three-way partition around the middle one of three: `[begin, above)` is larger, `[above, equal)` the same,
- * the rest smaller.
+ * The bucket, from the largest weights down, in which the sum of `buckets` reaches `target`: its weights in
+ * descending order, and the sum above it.
  */
-function partition(values: Float64Array, begin: number, end: number): { above: number; equal: number } {
-  const a = values[begin] as number;
-  const b = values[(begin + end) >>> 1] as number;
-  const c = values[end - 1] as number;
-  const pivot = Math.max(Math.min(a, b), Math.min(Math.max(a, b), c));
-  let [above, i, smaller] = [begin, begin, end];
-  while (i < smaller) {
-    const value = values[i] as number;
-    if (value > pivot) {
-      values[i++] = values[above] as number;
-      values[above++] = value;
-    } else if (value < pivot) {
-      values[i] = values[--smaller] as number;
-      values[smaller] = value;
-    } else i++;
+function bucketWhere(
+  { weights, bits, buckets }: ChoiceScratch,
+  count: number,
+  target: number,
+): { sorted: Float32Array; above: number } {
+  let above = 0;
+  let bucket = BUCKETS - 1;
+  // The last bucket with anything in it takes what rounding leaves of the target.
+  for (let next = bucket; next >= 0; next--) {
+    if (buckets[next] === 0) continue;
+    bucket = next;
+    if (above + (buckets[next] as number) >= target) break;
+    above += buckets[next] as number;
   }
-  return { above, equal: smaller };
-}
-
-function draw({ ids, weights }: ChoiceScratch, count: number, uniform: number): number {
-  let mass = 0;
-  for (let i = 0; i < count; i++) mass += weights[i] as number;
-  let left = uniform * mass;
+  const inside: number[] = [];
   for (let i = 0; i < count; i++) {
-    left -= weights[i] as number;
-    if (left < 0) return ids[i] as number;
+    if ((bits[i] as number) >>> BUCKET_SHIFT === bucket) inside.push(weights[i] as number);
   }
-  return ids[count - 1] as number;
+  return { sorted: Float32Array.from(inside).sort().reverse(), above };
 }

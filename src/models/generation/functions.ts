@@ -5,6 +5,7 @@ import { writeCache } from '../../kernels/decode-cache.js';
 import { promptAttention } from '../../kernels/decode-prompt-attention.js';
 import {
   add,
+  div,
   exp,
   gather,
   log,
@@ -33,17 +34,16 @@ export interface GenerationFunctions {
   promptLayout: NamedFunction;
   /** One layer over a block of prompts; gives `y` and the cache, `keys` and `values`. */
   promptLayer: NamedFunction;
-  /** Chosen rows of the last hidden states to {@link Scores}. */
+  /** Chosen rows of the last hidden states to scores: `logits`, `best`, `max`, `logNormalizer`. */
   scores: NamedFunction;
-  /** One new token of every sequence through all layers, to {@link Scores}. Caches are written in place. */
+  /** One new token of every sequence through all layers, to scores. Caches are written in place. */
   step: NamedFunction;
   /** {@link GenerationFunctions.step} where sequences are not their prompts' places in order. */
   stepByPlace: NamedFunction;
+  /** `weights` `[rows, V]`, `exp((logits - max) / temperature)`. */
+  weights: NamedFunction;
   stackedFactors: NamedFunction | null;
 }
-
-/** The outputs of `scores` and `step`, float32: `logits` `[B, V]`; `max`, `logNormalizer` `[B]`; `best` int32 `[B]`. */
-export const SCORES = ['logits', 'best', 'max', 'logNormalizer'] as const;
 
 /** Names of a layer's caches among the inputs of `step`. */
 export const CACHES = ['promptKeys', 'promptValues', 'ownKeys', 'ownValues'] as const;
@@ -64,6 +64,7 @@ export function generationFunctions(model: LanguageModel, adapter: LoraAdapter |
       scores: scoresFunction(spec),
       step: stepFunction(spec, false),
       stepByPlace: stepFunction(spec, true),
+      weights: weightsFunction(),
       stackedFactors: stackedFactorsFunction(spec, adapter?.config.rank ?? 0),
     };
     ofModel.set(key, functions);
@@ -138,6 +139,13 @@ function scores(g: GraphBuilder, { config }: LayerSpec, hidden: GraphValue, inpu
   const total = sum(g, exp(g, sub(g, logits, largest)), [1]);
   const logNormalizer = add(g, largest, log(g, total));
   return { logits, best, max: reshape(g, largest, [-1]), logNormalizer: reshape(g, logNormalizer, [-1]) };
+}
+
+function weightsFunction(): NamedFunction {
+  const inputs = { logits: 'float32', max: 'float32', temperature: 'float32' } as const;
+  return defineNamed('sampling_weights', inputs, (g, { logits, max: largest, temperature }) => ({
+    weights: exp(g, div(g, sub(g, logits!, reshape(g, largest!, [-1, 1])), temperature!)),
+  }));
 }
 
 /**

@@ -8,7 +8,7 @@
 
 import { packedAttention, packedAttentionGradient } from '../kernels/attention.js';
 import type { DType } from '../runtime/dtypes.js';
-import type { GraphValue } from '../runtime/graph-function.js';
+import type { GraphBuilder, GraphValue } from '../runtime/graph-function.js';
 import { defineNamed, type NamedFunction } from '../runtime/named-function.js';
 import { LayerGraph, type LayerSpec } from './layer-graph.js';
 import { adapterInputs } from './lora-shape.js';
@@ -88,42 +88,45 @@ export function layerBackward(spec: LayerSpec): NamedFunction {
   };
   return defineNamed('layer_backward', inputs, (g, values) => {
     const layer = new LayerGraph(g, spec, values);
-    const feedForward = feedForwardBackward(layer);
-    const attention = attentionBackward(layer, spec, feedForward.dMiddle);
+    const feedForward = feedForwardBackward(layer, spec);
+    const attention = attentionBackward(g, layer, spec, feedForward.dMiddle);
     return { dx: attention.dx, ...attention.gradients, ...feedForward.gradients };
-
-    function attentionBackward(layer: LayerGraph, { config }: LayerSpec, dMiddle: GraphValue) {
-      const attended = layer.input('attended');
-      const out = layer.linearGradient(['o_proj'], 'output', attended, dMiddle);
-      const d = packedAttentionGradient(
-        g,
-        { q: layer.input('q'), k: layer.input('k'), v: layer.input('v') },
-        Array.from({ length: 3 * spec.pairs }, (_, i) => layer.input(`p${i}`)),
-        layer.splitHeads(out.dx),
-        layer.attentionRowSums(attended, out.dx),
-        layer.layout,
-        { keyValueHeads: config.numKeyValueHeads, headDim: config.headDim },
-      );
-      const heads = layer.headsGradient(d.q, d.k, d.v);
-      const x = layer.input('x');
-      const h = layer.norm(x, layer.input('inputNorm'));
-      const qkv = layer.linearGradient(['q_proj', 'k_proj', 'v_proj'], 'qkv', h, heads.dQkv);
-      const norm = layer.normGradient(x, layer.input('inputNorm'), qkv.dx, dMiddle);
-      const own = spec.lora === null ? { 'd:inputNorm': norm.dw } : {};
-      return { dx: norm.dx, gradients: { ...out.gradients, ...heads.gradients, ...qkv.gradients, ...own } };
-    }
   });
+}
 
-  function feedForwardBackward(layer: LayerGraph) {
-    const dy = layer.input('dy');
-    const middle = layer.input('middle');
-    const gateUpOut = layer.input('gateUpOut');
-    const down = layer.linearGradient(['down_proj'], 'down', layer.swiglu(gateUpOut), dy);
-    const dGateUp = layer.swigluGradient(gateUpOut, down.dx);
-    const h2 = layer.norm(middle, layer.input('postNorm'));
-    const gateUp = layer.linearGradient(['gate_proj', 'up_proj'], 'gateUp', h2, dGateUp);
-    const norm = layer.normGradient(middle, layer.input('postNorm'), gateUp.dx, dy);
-    const own = spec.lora === null ? { 'd:postNorm': norm.dw } : {};
-    return { dMiddle: norm.dx, gradients: { ...down.gradients, ...gateUp.gradients, ...own } };
-  }
+/** From `dy` to the gradient of the residual stream between attention and feed-forward. */
+function feedForwardBackward(layer: LayerGraph, { lora }: LayerSpec) {
+  const dy = layer.input('dy');
+  const middle = layer.input('middle');
+  const gateUpOut = layer.input('gateUpOut');
+  const down = layer.linearGradient(['down_proj'], 'down', layer.swiglu(gateUpOut), dy);
+  const dGateUp = layer.swigluGradient(gateUpOut, down.dx);
+  const h2 = layer.norm(middle, layer.input('postNorm'));
+  const gateUp = layer.linearGradient(['gate_proj', 'up_proj'], 'gateUp', h2, dGateUp);
+  const norm = layer.normGradient(middle, layer.input('postNorm'), gateUp.dx, dy);
+  const own = lora === null ? { 'd:postNorm': norm.dw } : {};
+  return { dMiddle: norm.dx, gradients: { ...down.gradients, ...gateUp.gradients, ...own } };
+}
+
+/** From there to the gradient of the layer's input. */
+function attentionBackward(g: GraphBuilder, layer: LayerGraph, spec: LayerSpec, dMiddle: GraphValue) {
+  const { config, pairs, lora } = spec;
+  const attended = layer.input('attended');
+  const out = layer.linearGradient(['o_proj'], 'output', attended, dMiddle);
+  const d = packedAttentionGradient(
+    g,
+    { q: layer.input('q'), k: layer.input('k'), v: layer.input('v') },
+    Array.from({ length: 3 * pairs }, (_, i) => layer.input(`p${i}`)),
+    layer.splitHeads(out.dx),
+    layer.attentionRowSums(attended, out.dx),
+    layer.layout,
+    { keyValueHeads: config.numKeyValueHeads, headDim: config.headDim },
+  );
+  const heads = layer.headsGradient(d.q, d.k, d.v);
+  const x = layer.input('x');
+  const h = layer.norm(x, layer.input('inputNorm'));
+  const qkv = layer.linearGradient(['q_proj', 'k_proj', 'v_proj'], 'qkv', h, heads.dQkv);
+  const norm = layer.normGradient(x, layer.input('inputNorm'), qkv.dx, dMiddle);
+  const own = lora === null ? { 'd:inputNorm': norm.dw } : {};
+  return { dx: norm.dx, gradients: { ...out.gradients, ...heads.gradients, ...qkv.gradients, ...own } };
 }

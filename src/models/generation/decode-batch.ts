@@ -65,7 +65,7 @@ export class DecodeBatch {
       );
       const { finalNorm } = model.weights;
       const inputs = { hidden: this.#prompts.hidden, rows, finalNorm, head32 };
-      return scoresOf(await callNamedAsync(functions.scores, inputs));
+      return scoresOf(await callNamedAsync(functions.scores, inputs), functions.weights);
     });
   }
 
@@ -98,7 +98,8 @@ export class DecodeBatch {
         ...{ frequencies, embedding, finalNorm, head32 },
         ...this.#layerInputs(),
       };
-      return scoresOf(await callNamedAsync(places === null ? functions.step : functions.stepByPlace, inputs));
+      const run = places === null ? functions.step : functions.stepByPlace;
+      return scoresOf(await callNamedAsync(run, inputs), functions.weights);
     });
     for (const sequence of this.#sequences) sequence.steps++;
     return scores;

@@ -6,7 +6,7 @@ import { attr } from '../../runtime/attributes.js';
 import { execute } from '../../runtime/execute.js';
 import { disposeAll, keep, shareTensor, type Tensor } from '../../runtime/tensor.js';
 import type { LanguageModel } from '../language-model.js';
-import { type ChoiceScratch, choiceScratch, chooseToken, isPlainGreedy } from './choose-token.js';
+import { argMax, type ChoiceScratch, choiceScratch, drawToken, penalize, toWeights } from './choose-token.js';
 import { DecodeBatch } from './decode-batch.js';
 import { generationFunctions } from './functions.js';
 import { type GenerateOptions, type ResolvedOptions, resolveOptions } from './options.js';
@@ -219,24 +219,45 @@ function* takeTokens(
   options: ResolvedOptions,
   scratch: ChoiceScratch,
 ): Generator<GenerationEvent, void, void> {
-  const vocabSize = scratch.ids.length;
-  const greedy = isPlainGreedy(options);
-  const logits = greedy ? undefined : scores.logits();
+  const choose = tokenChoice(scores, options, scratch);
   for (const [index, sample] of samples.entries()) {
     if (sample.ended) continue;
     const row = rows[index]!;
-    const { best, max, logNormalizer } = scores;
-    let id = best[row]!;
-    let logit = max[row]!;
-    if (logits !== undefined) {
-      const ofRow = logits.subarray(row * vocabSize, (row + 1) * vocabSize);
-      // The penalty changes the row, which other samples of the prompt may read too.
-      const own = options.repetitionPenalty === 1 ? ofRow : ofRow.slice();
-      id = chooseToken(own, sample.seen, options, sample.random, scratch);
-      logit = ofRow[id]!;
-    }
-    yield* addToken(sample, id, logit - logNormalizer[row]!, options);
+    const { id, logit } = choose(sample, row);
+    yield* addToken(sample, id, logit - scores.logNormalizer[row]!, options);
   }
+}
+
+/** The next token of a sample from its row of the scores, and the token's logit. */
+function tokenChoice(
+  scores: Scores,
+  options: ResolvedOptions,
+  scratch: ChoiceScratch,
+): (sample: Sample, row: number) => { id: number; logit: number } {
+  const { temperature, repetitionPenalty } = options;
+  const vocabSize = scratch.ids.length;
+  const rowOf = (values: Float32Array, row: number) =>
+    values.subarray(row * vocabSize, (row + 1) * vocabSize);
+  if (repetitionPenalty !== 1) {
+    const logits = scores.logits();
+    return ({ seen, random }, row) => {
+      // A copy: other samples of the prompt may begin from the same row.
+      const penalized = rowOf(logits, row).slice();
+      penalize(penalized, seen, repetitionPenalty);
+      const id =
+        temperature === 0
+          ? argMax(penalized)
+          : drawToken(toWeights(penalized, temperature), options, random, scratch);
+      return { id, logit: logits[row * vocabSize + id]! };
+    };
+  }
+  if (temperature === 0) return (_sample, row) => ({ id: scores.best[row]!, logit: scores.max[row]! });
+  const weights = scores.weights(temperature);
+  return ({ random }, row) => {
+    const id = drawToken(rowOf(weights, row), options, random, scratch);
+    const belowMax = temperature * Math.log(weights[row * vocabSize + id]!);
+    return { id, logit: scores.max[row]! + belowMax };
+  };
 }
 
 function* addToken(

@@ -3,17 +3,23 @@
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import { createRandom } from '../../../src/data/random.js';
-import { choiceScratch, chooseToken, narrow } from '../../../src/models/generation/choose-token.js';
+import {
+  argMax,
+  choiceScratch,
+  drawToken,
+  narrow,
+  penalize,
+  toWeights,
+} from '../../../src/models/generation/choose-token.js';
 import type { Sampling } from '../../../src/models/generation/options.js';
 import warpers from '../../golden/generation/warpers.json' with { type: 'json' };
 
 const NONE: Sampling = { temperature: 1, topK: 0, topP: 1, minP: 0, repetitionPenalty: 1 };
-const random = createRandom(1);
 
 /** What is left of the logits, as probabilities by token. */
 function left(logits: Float32Array, options: Sampling): Map<number, number> {
   const scratch = choiceScratch(logits.length);
-  const count = narrow(logits, options, scratch);
+  const count = narrow(toWeights(logits.slice(), options.temperature), options, scratch);
   const weights = scratch.weights.subarray(0, count);
   const mass = weights.reduce((a, b) => a + b, 0);
   return new Map(Array.from(scratch.ids.subarray(0, count), (id, i) => [id, weights[i]! / mass]));
@@ -22,8 +28,7 @@ function left(logits: Float32Array, options: Sampling): Map<number, number> {
 describe("what transformers' warpers leave", () => {
   it.each(warpers.map((each, index) => ({ ...each, index })))('case $index: $options', (golden) => {
     const logits = Float32Array.from(golden.logits);
-    // The penalty is applied by the choice itself, in place.
-    chooseToken(logits, new Set(golden.seen), golden.options, random, choiceScratch(logits.length));
+    penalize(logits, new Set(golden.seen), golden.options.repetitionPenalty);
     const kept = left(logits, golden.options);
     expect([...kept.keys()]).toEqual(Object.keys(golden.kept).map(Number));
     for (const [id, p] of Object.entries(golden.kept)) expect(kept.get(Number(id))).toBeCloseTo(p, 6);
@@ -73,9 +78,10 @@ describe('the draw', () => {
     const draws = 20_000;
     const counts = new Map<number, number>();
     const scratch = choiceScratch(12);
+    const weights = toWeights(logits.slice(), sampling.temperature);
     const own = createRandom(99);
     for (let i = 0; i < draws; i++) {
-      const id = chooseToken(logits, new Set(), sampling, own, scratch);
+      const id = drawToken(weights, sampling, own, scratch);
       counts.set(id, (counts.get(id) ?? 0) + 1);
     }
     let chiSquare = 0;
@@ -85,21 +91,18 @@ describe('the draw', () => {
     expect(chiSquare).toBeLessThan(31.3);
   });
 
-  it('takes one random number a token, and none when greedy', () => {
-    const logits = () => Float32Array.from([1, 3, 2]);
+  it('takes one random number a token, also where there is no choice', () => {
     const [used, fresh] = [createRandom(4), createRandom(4)];
-    const scratch = choiceScratch(3);
-    expect(chooseToken(logits(), new Set(), { ...NONE, temperature: 0 }, used, scratch)).toBe(1);
-    expect(used.state()).toEqual(fresh.state());
-    chooseToken(logits(), new Set(), { ...NONE, topK: 1 }, used, scratch);
+    const weights = Float32Array.from([0.1, 1, 0.5]);
+    expect(drawToken(weights, { ...NONE, topK: 1 }, used, choiceScratch(3))).toBe(1);
     fresh.float();
     expect(used.state()).toEqual(fresh.state());
   });
 
   it('is right at the ends of the range of logits', () => {
-    const scratch = choiceScratch(4);
     const row = Float32Array.from([-1e30, 3e38, Number.NEGATIVE_INFINITY, -3e38]);
-    expect(chooseToken(row, new Set(), NONE, random, scratch)).toBe(1);
+    expect(argMax(row)).toBe(1);
+    expect([...left(row, NONE)]).toEqual([[1, 1]]);
     const even = new Float32Array(4).fill(-1e30);
     expect([...left(even, { ...NONE, topP: 0.5 }).keys()]).toEqual([0, 1]);
   });

@@ -182,6 +182,17 @@ describe('a repetition penalty', () => {
   });
 });
 
+describe('a repetition penalty and sampling', () => {
+  it('leave log-probabilities as they are', async () => {
+    const penalized = await generate(model, PROMPTS, { ...sampled, samples: 2, repetitionPenalty: 1.3 });
+    const free = await generate(model, PROMPTS, { ...sampled, samples: 2 });
+    expect(idsOf(penalized)).not.toEqual(idsOf(free));
+    for (const { prompt, ids, logprobs } of penalized.flat()) {
+      expect(worstError(logprobs, await fullPassLogps(model, PROMPTS[prompt]!, ids))).toBeLessThan(2e-5);
+    }
+  });
+});
+
 describe('nothing is left behind', () => {
   it('after a run, a break, an abort, in or outside a scope', async () => {
     const options = { ...sampled, samples: 2 };

@@ -5,7 +5,13 @@ import { execute } from '../../runtime/execute.js';
 import { callNamedAsync } from '../../runtime/named-function.js';
 import { disposeAll, keep, scope, type Tensor, tensor } from '../../runtime/tensor.js';
 import { layerInput } from './functions.js';
-import { type GenerationModel, gatherRows, type PromptCache, padAxis2 } from './prompt-cache.js';
+import {
+  concatPrompts,
+  type GenerationModel,
+  gatherRows,
+  type PromptCache,
+  padAxis,
+} from './prompt-cache.js';
 import { type Scores, scoresOf } from './scores.js';
 
 interface Sequence {
@@ -23,24 +29,18 @@ const nextRoom = (room: number) => Math.max(room + ROOM, 8 * Math.ceil((room * 1
 
 /**
  * A batch of sequences, each of which goes on from one of P prompts. The prompts' caches are shared; each sequence
- * has a place for its own tokens, `[KV, B, room, hd]` a layer, which grows as they come.
+ * has a place for its own tokens, `[KV, B, room, hd]` a layer, which grows as they come. Sequences leave when they
+ * have ended, and others take their places.
  */
 export class DecodeBatch {
   readonly #loaded: GenerationModel;
-  readonly #prompts: PromptCache;
-  #sequences: Sequence[];
+  #prompts: Omit<PromptCache, 'hidden'> = { keys: [], values: [], lengths: [] };
+  #sequences: Sequence[] = [];
   #own: { keys: Tensor[]; values: Tensor[] } | null = null;
   #room = 0;
 
-  /**
-   * Takes over `prompts`.
-   *
-   * @param promptOfSequence The prompt of each sequence; sequences of one prompt stand side by side.
-   */
-  constructor(loaded: GenerationModel, prompts: PromptCache, promptOfSequence: readonly number[]) {
+  constructor(loaded: GenerationModel) {
     this.#loaded = loaded;
-    this.#prompts = prompts;
-    this.#sequences = promptOfSequence.map((prompt) => ({ prompt, steps: 0 }));
   }
 
   get size(): number {
@@ -54,19 +54,27 @@ export class DecodeBatch {
     return { room: this.#room, bytes: tensors.reduce((bytes, { byteLength }) => bytes + byteLength, 0) };
   }
 
-  /** Scores of the token after each prompt, one row a prompt. The caller disposes them. */
-  async promptScores(): Promise<Scores> {
-    const { model, functions, head32 } = this.#loaded;
-    return scope(async () => {
-      const rows = tensor(
-        'int32',
-        [this.#prompts.lengths.length],
-        this.#prompts.lengths.map((_, i) => i),
-      );
-      const { finalNorm } = model.weights;
-      const inputs = { hidden: this.#prompts.hidden, rows, finalNorm, head32 };
-      return scoresOf(await callNamedAsync(functions.scores, inputs), functions.weights);
+  /**
+   * Lets sequences in, behind those that are there. Takes over `prompts`.
+   *
+   * @param promptOfSequence The prompt of each, among `prompts`; sequences of one prompt stand side by side.
+   * @returns the scores of the token after each of the prompts, one row a prompt; the caller disposes them.
+   */
+  async add(prompts: PromptCache, promptOfSequence: readonly number[]): Promise<Scores> {
+    const { hidden, ...caches } = prompts;
+    const scores = await this.#promptScores(hidden).catch((error) => {
+      disposeAll(caches);
+      throw error;
     });
+    const before = this.#prompts.lengths.length;
+    this.#joinPrompts(caches);
+    if (this.#own !== null) {
+      for (const own of [this.#own.keys, this.#own.values]) {
+        replaceEach(own, (cache) => padAxis(cache, 1, this.size + promptOfSequence.length));
+      }
+    }
+    this.#sequences.push(...promptOfSequence.map((prompt) => ({ prompt: before + prompt, steps: 0 })));
+    return scores;
   }
 
   /**
@@ -107,10 +115,13 @@ export class DecodeBatch {
 
   /** Keeps the sequences `indices` (ascending), and the prompts that any of them needs. */
   keepSequences(indices: readonly number[]): void {
+    if (indices.length === 0) {
+      this.dispose();
+      return;
+    }
     const kept = indices.map((index) => this.#sequences[index]!);
-    const own = this.#own;
-    if (own !== null) {
-      for (const caches of [own.keys, own.values]) {
+    if (this.#own !== null) {
+      for (const caches of [this.#own.keys, this.#own.values]) {
         replaceEach(caches, (cache) => gatherRows(cache, indices, 1));
       }
     }
@@ -122,8 +133,49 @@ export class DecodeBatch {
     this.#sequences = kept;
   }
 
+  /** Frees all caches; the batch is empty then, and can be used again. */
   dispose(): void {
     disposeAll([this.#prompts, this.#own?.keys, this.#own?.values]);
+    this.#prompts = { keys: [], values: [], lengths: [] };
+    this.#sequences = [];
+    this.#own = null;
+    this.#room = 0;
+  }
+
+  /** Scores from the last hidden state of each prompt, which is freed. */
+  async #promptScores(hidden: Tensor): Promise<Scores> {
+    const { model, functions, head32 } = this.#loaded;
+    try {
+      return await scope(async () => {
+        const count = hidden.shape[0] as number;
+        const rows = tensor(
+          'int32',
+          [count],
+          Int32Array.from({ length: count }, (_, i) => i),
+        );
+        const inputs = { hidden, rows, finalNorm: model.weights.finalNorm, head32 };
+        return scoresOf(await callNamedAsync(functions.scores, inputs), functions.weights);
+      });
+    } finally {
+      hidden.dispose();
+    }
+  }
+
+  #joinPrompts(added: Omit<PromptCache, 'hidden'>): void {
+    if (this.#prompts.lengths.length === 0) {
+      this.#prompts = { ...added, lengths: [...added.lengths] };
+      return;
+    }
+    const { keys, values, lengths } = this.#prompts;
+    for (const [caches, others] of [
+      [keys, added.keys],
+      [values, added.values],
+    ] as const) {
+      let layer = 0;
+      replaceEach(caches, (cache) => concatPrompts([cache, others[layer++]!]));
+      disposeAll(others);
+    }
+    lengths.push(...added.lengths);
   }
 
   #keepPrompts(prompts: readonly number[]): void {
@@ -142,7 +194,7 @@ export class DecodeBatch {
       this.#own = { keys: caches(), values: caches() };
     } else {
       for (const caches of [this.#own.keys, this.#own.values]) {
-        replaceEach(caches, (cache) => padAxis2(cache, room));
+        replaceEach(caches, (cache) => padAxis(cache, 2, room));
       }
     }
     this.#room = room;

@@ -54,6 +54,9 @@ interface Sample extends Completion {
 /** Share of a batch's sequences that have ended before the rest closes up. */
 const ENDED_SHARE = 1 / 8;
 
+/** Share of a batch that is free before samples that wait enter. */
+const FREE_SHARE = 1 / 4;
+
 /**
  * Samples completions and gives each token as it comes, in rounds of one token a sequence. Ending the iteration
  * early frees everything.
@@ -72,11 +75,8 @@ export async function* generateEvents(
   resolved.signal?.throwIfAborted();
   if (prompts.length === 0) return;
   const loaded = loadForGeneration(model, resolved.adapter);
-  const scratch = choiceScratch(model.config.vocabSize);
   try {
-    for (const wave of waves(model, prompts, resolved)) {
-      yield* generateWave(loaded, prompts, wave, resolved, scratch);
-    }
+    yield* decode(loaded, prompts, resolved);
   } finally {
     disposeAll([loaded.head32, loaded.factors]);
   }
@@ -131,17 +131,20 @@ export function checkPrompts({ config }: LanguageModel, prompts: readonly (reado
   });
 }
 
-/** Samples that are decoded together: prompts of like length, at most `maxBatch` samples. */
-function waves(
+/**
+ * The samples of all prompts, shortest prompts first, so that those in a batch have like lengths. Samples of one
+ * prompt enter the batch together, as many as it holds: the prompt is computed once for them.
+ */
+function sampleGroups(
   { config }: LanguageModel,
   prompts: readonly (readonly number[])[],
   options: ResolvedOptions,
 ): Sample[][] {
   const order = prompts.map((_, index) => index).sort((a, b) => prompts[a]!.length - prompts[b]!.length);
-  const samples = order.flatMap((prompt) => {
+  return order.flatMap((prompt) => {
     const seed = promptSeed(options.seed, prompt);
     const ids = prompts[prompt]!;
-    return Array.from(
+    const samples = Array.from(
       { length: options.samples },
       (_, sample): Sample => ({
         ...{ prompt, sample, ids: [], logprobs: [], finishReason: 'length', ended: false },
@@ -150,17 +153,11 @@ function waves(
         room: Math.min(options.maxNewTokens, config.maxPositionEmbeddings - ids.length),
       }),
     );
+    const groups = Math.ceil(options.samples / options.maxBatch);
+    return Array.from({ length: groups }, (_, i) =>
+      samples.slice(i * options.maxBatch, (i + 1) * options.maxBatch),
+    );
   });
-  const result: Sample[][] = [];
-  // Samples of one prompt stay together where they can: their prompt is computed once a wave.
-  for (const sample of samples) {
-    const wave = result.at(-1);
-    const begins = sample.sample === 0;
-    const fits = (wave?.length ?? 0) + (begins ? Math.min(options.samples, options.maxBatch) : 1);
-    if (wave === undefined || fits > options.maxBatch) result.push([sample]);
-    else wave.push(sample);
-  }
-  return result;
 }
 
 /** Prompts get seeds of their own, so that a sample's stream does not depend on how many samples others have. */
@@ -170,45 +167,63 @@ function promptSeed(seed: number | readonly number[], prompt: number): number {
   return random.uint32() * 2 ** 21 + (random.uint32() >>> 11);
 }
 
-async function* generateWave(
+async function* decode(
   loaded: GenerationModel,
   prompts: readonly (readonly number[])[],
-  wave: Sample[],
   options: ResolvedOptions,
-  scratch: ChoiceScratch,
 ): AsyncGenerator<GenerationEvent, void, void> {
-  const { signal } = options;
-  const indices = [...new Set(wave.map(({ prompt }) => prompt))];
-  const promptOfSequence = wave.map(({ prompt }) => indices.indexOf(prompt));
-  const cache = await promptCache(
-    loaded,
-    indices.map((index) => prompts[index]!),
-    signal,
-  );
-  const batch = new DecodeBatch(loaded, cache, promptOfSequence);
+  const { signal, maxBatch } = options;
+  const scratch = choiceScratch(loaded.model.config.vocabSize);
+  const waiting = sampleGroups(loaded.model, prompts, options);
+  const batch = new DecodeBatch(loaded);
+  let active: Sample[] = [];
   let scores: Scores | undefined;
   try {
-    scores = await batch.promptScores();
-    let rows = promptOfSequence;
-    let samples = wave;
     for (;;) {
-      yield* takeTokens(samples, rows, scores, options, scratch);
+      const entering = takeGroups(waiting, active.length, maxBatch);
+      if (entering.length > 0) {
+        const indices = [...new Set(entering.map(({ prompt }) => prompt))];
+        const rows = entering.map(({ prompt }) => indices.indexOf(prompt));
+        const texts = indices.map((index) => prompts[index]!);
+        scores = await batch.add(await promptCache(loaded, texts, signal), rows);
+        active = [...active, ...entering];
+        yield* takeTokens(entering, rows, scores, options, scratch);
+      } else {
+        scores = await batch.step(Int32Array.from(active, ({ ids }) => ids.at(-1)!));
+        const rows = active.map((_, index) => index);
+        signal?.throwIfAborted();
+        yield* takeTokens(active, rows, scores, options, scratch);
+      }
       scores.dispose();
       signal?.throwIfAborted();
-      const alive = samples.flatMap(({ ended }, index) => (ended ? [] : [index]));
-      if (alive.length === 0) return;
-      if (samples.length - alive.length >= samples.length * ENDED_SHARE) {
-        batch.keepSequences(alive);
-        samples = alive.map((index) => samples[index]!);
+
+      const alive = active.flatMap(({ ended }, index) => (ended ? [] : [index]));
+      if (alive.length === 0 || active.length - alive.length >= active.length * ENDED_SHARE) {
+        if (alive.length < active.length) batch.keepSequences(alive);
+        active = alive.map((index) => active[index]!);
       }
-      rows = samples.map((_, index) => index);
-      scores = await batch.step(Int32Array.from(samples, ({ ids }) => ids.at(-1)!));
-      signal?.throwIfAborted();
+      if (active.length === 0 && waiting.length === 0) return;
     }
   } finally {
     scores?.dispose();
     batch.dispose();
   }
+}
+
+/**
+ * The groups that enter the batch now: as many as fit, and none before a good share of the batch is free, since
+ * prompts are computed best several at a time.
+ */
+function takeGroups(waiting: Sample[][], active: number, maxBatch: number): Sample[] {
+  const entering: Sample[] = [];
+  let free = maxBatch - active;
+  if (active > 0 && free < maxBatch * FREE_SHARE) return entering;
+  while (waiting.length > 0 && waiting[0]!.length <= free) {
+    const group = waiting.shift()!;
+    entering.push(...group);
+    free -= group.length;
+  }
+  return entering;
 }
 
 /** One token for each sample that has not ended. */

@@ -186,46 +186,51 @@ function blockInputs(
   };
 }
 
-/** The caches of several groups as one, padded to the longest prompt; the parts are freed. */
+/** The caches of several groups as one; the parts are freed. */
 function joined(parts: PromptCache[]): PromptCache {
   if (parts.length === 1) return parts[0]!;
-  const lengths = parts.flatMap((part) => part.lengths);
-  const longest = Math.max(...parts.map((part) => part.keys[0]!.shape[2] as number));
-  const join = (pieces: Tensor[], axis: number) => {
-    const whole = scope(() =>
-      keep(concatAt(axis === 1 ? pieces.map((piece) => padAxis2(piece, longest)) : pieces, axis)),
-    );
+  const join = (pieces: Tensor[], make: (pieces: readonly Tensor[]) => Tensor) => {
+    const whole = scope(() => keep(make(pieces)));
     for (const piece of pieces) piece.dispose();
     return whole;
   };
-  const layers = parts[0]!.keys.map((_, layer) => layer);
+  const byLayer = (of: (part: PromptCache) => Tensor[]) =>
+    of(parts[0]!).map((_, layer) =>
+      join(
+        parts.map((part) => of(part)[layer]!),
+        concatPrompts,
+      ),
+    );
   return {
-    keys: layers.map((layer) =>
-      join(
-        parts.map((part) => part.keys[layer]!),
-        1,
-      ),
-    ),
-    values: layers.map((layer) =>
-      join(
-        parts.map((part) => part.values[layer]!),
-        1,
-      ),
-    ),
+    keys: byLayer(({ keys }) => keys),
+    values: byLayer(({ values }) => values),
     hidden: join(
-      parts.map((part) => part.hidden),
-      0,
+      parts.map(({ hidden }) => hidden),
+      (pieces) => concatAt(pieces, 0),
     ),
-    lengths,
+    lengths: parts.flatMap(({ lengths }) => lengths),
   };
 }
 
-/** `x` with zeros behind, so that axis 2 has `length`; `x` itself where it has. */
-export function padAxis2(x: Tensor, length: number): Tensor {
-  const missing = length - (x.shape[2] as number);
+/** One layer's keys or values of several groups of prompts, `[KV, P, T, hd]`, padded to the longest. */
+export function concatPrompts(parts: readonly Tensor[]): Tensor {
+  const longest = Math.max(...parts.map(({ shape }) => shape[2] as number));
+  return concatAt(
+    parts.map((part) => padAxis(part, 2, longest)),
+    1,
+  );
+}
+
+/** `x`, of rank 4, with zeros behind, so that `axis` has `length`; `x` itself where it has. */
+export function padAxis(x: Tensor, axis: number, length: number): Tensor {
+  const missing = length - (x.shape[axis] as number);
   if (missing === 0) return x;
-  const paddings = tensor('int32', [4, 2], [0, 0, 0, 0, 0, missing, 0, 0]);
-  return execute('Pad', [x, paddings], { T: attr.type(x.dtype), Tpaddings: attr.type('int32') })[0]!;
+  const paddings = new Int32Array(8);
+  paddings[2 * axis + 1] = missing;
+  return execute('Pad', [x, tensor('int32', [4, 2], paddings)], {
+    T: attr.type(x.dtype),
+    Tpaddings: attr.type('int32'),
+  })[0]!;
 }
 
 /** The rows `indices` of axis `axis`. */

@@ -45,15 +45,13 @@ export async function scoreLabels(
   if (labels.length === 0) return [];
 
   const loaded = loadForGeneration(model, adapter);
-  let batch: DecodeBatch | undefined;
+  const batch = new DecodeBatch(loaded);
   let scores: Scores | undefined;
   try {
-    batch = new DecodeBatch(
-      loaded,
+    scores = await batch.add(
       await promptCache(loaded, [prompt], signal),
       labels.map(() => 0),
     );
-    scores = await batch.promptScores();
     let open = labels.map((_, index) => index);
     for (let at = 0; ; at++) {
       const logits = scores.logits();
@@ -72,7 +70,7 @@ export async function scoreLabels(
     }
   } finally {
     scores?.dispose();
-    batch?.dispose();
+    batch.dispose();
     disposeAll([loaded.head32, loaded.factors]);
   }
   return logprobs.map((values) => ({

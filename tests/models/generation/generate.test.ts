@@ -58,6 +58,15 @@ describe('log-probabilities of sampled tokens are those of a full forward pass',
     expect(worstError(logprobs, await fullPassLogps(model, PROMPTS[0]!, ids))).toBeLessThan(2e-5);
   });
 
+  it('where sequences stand at different lengths', async () => {
+    const options = { ...sampled, maxNewTokens: 60, samples: 3, stopTokenIds: [3, 8], maxBatch: 6 };
+    const completions = (await generate(model, PROMPTS, options)).flat();
+    expect(new Set(completions.map(({ ids }) => ids.length)).size).toBeGreaterThan(6);
+    for (const { prompt, ids, logprobs } of completions) {
+      expect(worstError(logprobs, await fullPassLogps(model, PROMPTS[prompt]!, ids))).toBeLessThan(2e-5);
+    }
+  });
+
   it('in bfloat16, within its precision', async () => {
     const model = modelOf(config, randomWeights(config, 5, 0.4), { dtype: 'bfloat16' });
     for (const { prompt, ids, logprobs } of (await generate(model, PROMPTS, sampled)).flat()) {
@@ -112,11 +121,11 @@ describe('what is in the batch changes nothing', () => {
     expect(idsOf(await generate(model, PROMPTS, { ...options, maxBatch }))).toEqual(idsOf(whole));
   });
 
-  it('sequences that end make room and leave the others as they are', async () => {
+  it.each([64, 9, 5])('sequences that end make room for others, of at most %i', async (maxBatch) => {
     const options = { ...sampled, maxNewTokens: 60, samples: 4 };
     const free = await generate(model, PROMPTS, options);
     const stopTokenIds = [3, 8];
-    const stopped = await generate(model, PROMPTS, { ...options, stopTokenIds });
+    const stopped = await generate(model, PROMPTS, { ...options, maxBatch, stopTokenIds });
     const expected = idsOf(free).map((samples) => samples.map((ids) => upToStop(ids, stopTokenIds)));
     expect(idsOf(stopped)).toEqual(expected);
     const lengths = stopped.flat().map(({ ids }) => ids.length);

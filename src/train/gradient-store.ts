@@ -39,12 +39,14 @@ export class GradientStore {
   /** The 2-norm of all gradients together: a float32 scalar on the device. */
   norm(): Tensor {
     return scope(() => {
-      const squares = [...this.#held.values()].map((held) => {
+      const halves = [...this.#held.values()].map((held) => {
         const gradient = held.kind === 'sum' ? held.sum.read() : held.gradient;
-        return call(sumOfSquares(gradient.dtype), [gradient])[0]!;
+        return call(halfSumOfSquares(gradient.dtype), [gradient])[0]!;
       });
-      const [total] = execute('AddN', squares, { N: attr.int(squares.length), T: attr.type('float32') });
-      return execute('Sqrt', [total!], { T: attr.type('float32') })[0]!;
+      const T = { T: attr.type('float32') };
+      const [half] = execute('AddN', halves, { N: attr.int(halves.length), ...T });
+      const [total] = execute('AddV2', [half!, half!], T);
+      return execute('Sqrt', [total!], T)[0]!;
     });
   }
 
@@ -92,26 +94,16 @@ function toFloat32(gradient: Tensor): Tensor {
 
 const sumFunctions = new Map<string, GraphFunction>();
 
-function sumOfSquares(dtype: Tensor['dtype']): GraphFunction {
+/** `sum(x^2) / 2` */
+function halfSumOfSquares(dtype: Tensor['dtype']): GraphFunction {
   let fn = sumFunctions.get(dtype);
   if (fn === undefined) {
-    fn = defineFunction('sum_of_squares', (g) => {
+    fn = defineFunction('half_sum_of_squares', (g) => {
       const x = g.input(dtype);
       const x32 =
         dtype === 'float32' ? x : g.op('Cast', [x], { SrcT: attr.type(dtype), DstT: attr.type('float32') });
-      const squared = g.op('Square', [x32], { T: attr.type('float32') });
-      const flat = g.op('Reshape', [squared, g.constant('int32', [-1])], {
-        T: attr.type('float32'),
-        Tshape: attr.type('int32'),
-      });
-      const axes = g.constant('int32', [0]);
-      return [
-        g.op('Sum', [flat, axes], {
-          T: attr.type('float32'),
-          Tidx: attr.type('int32'),
-          keep_dims: attr.bool(false),
-        }),
-      ];
+      // Reduces as it squares: no second matrix of the embedding's size.
+      return [g.op('L2Loss', [x32], { T: attr.type('float32') })];
     });
     sumFunctions.set(dtype, fn);
   }

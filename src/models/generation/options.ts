@@ -4,7 +4,7 @@ import { ConfigError } from '../../errors.js';
 
 /** How the next token is chosen; names and order of the steps are those of transformers' generate(). */
 export interface SamplingOptions {
-  /** Logits are divided by it; 0 takes the likeliest token always. From 0. Default 0. */
+  /** Logits are divided by it; 0 takes the likeliest token always. 0, or from 1e-6. Default 0. */
   temperature?: number;
   /** Only the `topK` likeliest tokens (and those tied with the last of them); 0 for all. Default 0. */
   topK?: number;
@@ -39,6 +39,9 @@ export interface GenerateOptions extends SamplingOptions {
   signal?: AbortSignal;
 }
 
+/** Below it nothing but the likeliest token is ever drawn, and float32 comes to its end. */
+const COLDEST = 1e-6;
+
 export type Sampling = Required<SamplingOptions>;
 
 export interface ResolvedOptions extends Sampling {
@@ -70,7 +73,8 @@ export function resolveOptions(
   eosTokenIds: readonly number[],
   prompts: number,
 ): ResolvedOptions {
-  check('temperature', temperature, temperature >= 0 && Number.isFinite(temperature), 'a number from 0');
+  const warm = temperature >= COLDEST && Number.isFinite(temperature);
+  check('temperature', temperature, temperature === 0 || warm, `0, or a number from ${COLDEST}`);
   check('topK', topK, Number.isInteger(topK) && topK >= 0, 'an integer from 0');
   check('topP', topP, topP > 0 && topP <= 1, 'above 0 and at most 1');
   check('minP', minP, minP >= 0 && minP <= 1, 'from 0 to 1');

@@ -142,6 +142,11 @@ describe('what is in the batch changes nothing', () => {
     expect(new Set(many!.map(({ ids }) => ids.join())).size).toBe(5);
   });
 
+  it('the lowest temperature is as good as none', async () => {
+    const cold = await generate(model, PROMPTS, { ...sampled, temperature: 1e-6 });
+    expect(idsOf(cold)).toEqual(idsOf(await generate(model, PROMPTS, { ...sampled, temperature: 0 })));
+  });
+
   it('the seed decides', async () => {
     const run = (seed: number) => generate(model, PROMPTS, { ...sampled, seed });
     expect(await run(1)).toEqual(await run(1));
@@ -252,6 +257,7 @@ describe('nothing is left behind', () => {
 describe('refuses', () => {
   it.each<[string, GenerateOptions]>([
     ['temperature', { temperature: -1 }],
+    ['temperature', { temperature: 1e-50 }],
     ['topK', { topK: 1.5 }],
     ['topP', { topP: 0 }],
     ['minP', { minP: 2 }],

@@ -34,10 +34,10 @@ export async function answer(
     import('../data/persona-prompt.js'),
     import('../models/generation/generate-text.js'),
   ]);
-  const { maxNewTokens, temperature, topK, topP, seed, stop = [] } = sampling;
+  const { maxNewTokens, temperature, topK, topP, repetitionPenalty, seed, stop = [] } = sampling;
   const prompts = questions.map(({ messages, persona }) => withPersona(messages, persona, personaTemplate));
   return generateText(model, tokenizer, prompts, {
-    ...{ maxNewTokens, temperature, topK, topP, seed, stop, samples },
+    ...{ maxNewTokens, temperature, topK, topP, repetitionPenalty, seed, stop, samples },
     ...(onText === undefined ? {} : { onText: ({ text }) => onText(text) }),
     ...(signal === undefined ? {} : { signal }),
   });

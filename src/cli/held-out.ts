@@ -9,35 +9,64 @@ export interface ScoredPair {
   rejectedTokens: number;
 }
 
+export interface BeforeAfter {
+  before: number;
+  after: number;
+}
+
 export interface HeldOutScores {
   pairs: number;
   /**
-   * Share of pairs whose chosen answer is likelier per token than the rejected one. Per token, because a sum
-   * prefers the shorter answer whatever it says. A tie counts half.
+   * Share of pairs where knowing the persona moves the model towards the chosen answer rather than the rejected
+   * one, measured from the untrained model that knows no persona. A tie counts half, so that a model that
+   * takes no notice of personas has 50%.
    */
-  accuracy: { before: number; after: number };
-  /** Mean of `beta ((chosen - chosen before) - (rejected - rejected before))`: 0 for the untrained model. */
-  margin: number;
-  /** Share of pairs with a margin above 0, TRL's `rewards/accuracies`; a tie counts half. */
+  accuracy: BeforeAfter;
+  /** Mean of that move in nats: `(chosen - chosen neutral) - (rejected - rejected neutral)`. */
+  pull: BeforeAfter;
+  /** TRL's `rewards/accuracies` against the untrained model with the persona (a tie counts half here). */
   rewardAccuracy: number;
+  /** TRL's `rewards/margins`: `beta ((chosen - chosen before) - (rejected - rejected before))`, a mean. */
+  rewardMargin: number;
+  /**
+   * Share of pairs whose chosen answer is simply the likelier one per token: mostly a matter of which style the
+   * model writes anyway, whoever asks.
+   */
+  likelier: BeforeAfter;
 }
 
-/** Compares the same pairs, in the same order, before and after training. */
+export interface HeldOutRuns {
+  /** The untrained model without personas. */
+  neutral: readonly ScoredPair[];
+  /** The untrained model with personas. */
+  before: readonly ScoredPair[];
+  /** The trained model with personas. */
+  after: readonly ScoredPair[];
+}
+
+/** Compares the same pairs, in the same order, in three runs. */
 export function compareHeldOut(
-  before: readonly ScoredPair[],
-  after: readonly ScoredPair[],
+  { neutral, before, after }: HeldOutRuns,
   { beta }: { beta: number },
 ): HeldOutScores {
-  const margins = after.map((pair, i) => {
-    const base = before[i] as ScoredPair;
-    return beta * (pair.chosenLogp - base.chosenLogp - (pair.rejectedLogp - base.rejectedLogp));
-  });
+  const pulls = { before: moves(neutral, before), after: moves(neutral, after) };
+  const rewards = moves(before, after);
   return {
     pairs: after.length,
-    accuracy: { before: mean(before.map(likelier)), after: mean(after.map(likelier)) },
-    margin: mean(margins),
-    rewardAccuracy: mean(margins.map(win)),
+    accuracy: { before: mean(pulls.before.map(win)), after: mean(pulls.after.map(win)) },
+    pull: { before: mean(pulls.before), after: mean(pulls.after) },
+    rewardAccuracy: mean(rewards.map(win)),
+    rewardMargin: beta * mean(rewards),
+    likelier: { before: mean(before.map(likelier)), after: mean(after.map(likelier)) },
   };
+}
+
+/** By how much each pair's chosen answer gained on its rejected one. */
+function moves(from: readonly ScoredPair[], to: readonly ScoredPair[]): number[] {
+  return to.map((pair, i) => {
+    const base = from[i] as ScoredPair;
+    return pair.chosenLogp - base.chosenLogp - (pair.rejectedLogp - base.rejectedLogp);
+  });
 }
 
 function likelier(pair: ScoredPair): number {

@@ -8,7 +8,7 @@ import { answer } from './answers.js';
 import { newCommand, print, printJson, readTextFlag } from './command.js';
 import { EXIT_INTERRUPTED } from './exit-codes.js';
 import { formatSeconds, formatTable } from './format.js';
-import { compareHeldOut, type HeldOutScores, type ScoredPair } from './held-out.js';
+import { type BeforeAfter, compareHeldOut, type HeldOutScores, type ScoredPair } from './held-out.js';
 import { type OpenModel, openModel } from './open-model.js';
 import { createProgress, type Progress } from './progress.js';
 import {
@@ -40,8 +40,8 @@ export interface QuickstartResults {
   samples: { user: string; persona: string; request: string; before: string; after: string }[];
 }
 
-/** Greedy answers, so that they show the model and not the draw. */
-const SAMPLING = { maxNewTokens: 120, temperature: 0, topK: 0, topP: 1, seed: 0 };
+/** Greedy answers show the model and not the draw; the penalty keeps so small a model out of its loops. */
+const SAMPLING = { maxNewTokens: 120, temperature: 0, topK: 0, topP: 1, repetitionPenalty: 1.1, seed: 0 };
 
 export function quickstartCommand(): Command {
   const command = newCommand(
@@ -93,12 +93,13 @@ async function quickstart(command: Command, progress: Progress): Promise<Quickst
 
   const plot = await drawPlot(options, trained.length, held.length);
   const users = new Set(trained.map(({ user }) => user));
-  const compare = (wanted: (user: string) => boolean) =>
-    compareHeldOut(
-      before.scores.filter(({ user }) => wanted(user)),
-      after.scores.filter(({ user }) => wanted(user)),
+  const compare = (wanted: (user: string) => boolean) => {
+    const of = (scores: readonly ScoredPair[]) => scores.filter(({ user }) => wanted(user));
+    return compareHeldOut(
+      { neutral: of(before.neutral), before: of(before.scores), after: of(after.scores) },
       options,
     );
+  };
   const results: QuickstartResults = {
     outputDir: options.outputDir,
     adapter: summary.weights.path,
@@ -162,6 +163,14 @@ async function readData({ pairs, evalPairs }: ResolvedTrainOptions): Promise<Dat
   return { trained: await read(pairs), held, spoken: sharedRequest(held) ?? held.slice(0, 2) };
 }
 
+interface Look {
+  /** The held-out pairs with their personas. */
+  scores: ScoredPair[];
+  /** The same without, of the untrained model only. */
+  neutral: ScoredPair[];
+  answers: TextCompletion[];
+}
+
 /** Scores the held-out pairs and answers the shared request, with the trained weights if there are any. */
 async function look(
   options: ResolvedTrainOptions,
@@ -169,7 +178,7 @@ async function look(
   held: readonly UserPair[],
   spoken: readonly UserPair[],
   progress: Progress,
-): Promise<{ scores: ScoredPair[]; answers: TextCompletion[] }> {
+): Promise<Look> {
   const { dtype, device, threads } = options;
   const opened = await openModel(
     {
@@ -183,12 +192,14 @@ async function look(
   );
   try {
     const scores = await score(opened, held, options, progress);
+    const neutral =
+      weights === undefined ? await score(opened, held, { ...options, persona: false }, progress) : [];
     const questions = spoken.map(({ prompt, persona }) => ({
       messages: prompt,
       persona: options.persona ? persona : undefined,
     }));
     const answers = await answer(opened, questions, SAMPLING, { personaTemplate: await templateOf(options) });
-    return { scores, answers: answers.flatMap(([first]) => (first === undefined ? [] : [first])) };
+    return { scores, neutral, answers: answers.flatMap(([first]) => (first === undefined ? [] : [first])) };
   } finally {
     opened.dispose();
   }
@@ -265,21 +276,17 @@ async function drawPlot(options: ResolvedTrainOptions, trained: number, held: nu
 export function describeResults(results: QuickstartResults): string {
   const percent = (share: number) => `${Math.round(100 * share)}%`;
   const { all, usersInTraining, newUsers } = results;
+  const nats = (value: number) => value.toFixed(1);
+  const share = (label: string, { before, after }: BeforeAfter) => [label, percent(before), percent(after)];
   const table = formatTable([
     ['On held-out pairs', 'before', 'after'],
-    ['the preferred answer is the likelier one', percent(all.accuracy.before), percent(all.accuracy.after)],
-    [
-      `  users seen in training (${usersInTraining.pairs} pairs)`,
-      percent(usersInTraining.accuracy.before),
-      percent(usersInTraining.accuracy.after),
-    ],
-    [
-      `  users never seen (${newUsers.pairs} pairs)`,
-      percent(newUsers.accuracy.before),
-      percent(newUsers.accuracy.after),
-    ],
-    ['reward margin', '0.00', all.margin.toFixed(2)],
-    ['reward accuracy', percent(0.5), percent(all.rewardAccuracy)],
+    share('the persona moves the model towards the preferred answer', all.accuracy),
+    share(`  for users seen in training (${usersInTraining.pairs} pairs)`, usersInTraining.accuracy),
+    share(`  for users never seen (${newUsers.pairs} pairs)`, newUsers.accuracy),
+    ['by how much, in nats', nats(all.pull.before), nats(all.pull.after)],
+    ["reward accuracy, TRL's, against the untrained model", percent(0.5), percent(all.rewardAccuracy)],
+    ['reward margin', '0.00', all.rewardMargin.toFixed(2)],
+    share('the preferred answer is the likelier one per token', all.likelier),
   ]);
   const indent = '    ';
   const samples = results.samples.flatMap(({ user, persona, before, after }) => [

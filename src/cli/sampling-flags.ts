@@ -7,6 +7,7 @@ export interface SamplingFlags {
   temperature: number;
   topK: number;
   topP: number;
+  repetitionPenalty: number;
   seed: number;
   stop?: string[];
 }
@@ -36,6 +37,12 @@ export function addSamplingFlags(command: Command, defaults: { temperature: numb
       '--top-p <SHARE>',
       'draw from the likeliest tokens that make up this probability',
       numberFlag('a number above 0, at most 1', (value) => value > 0 && value <= 1),
+      1,
+    )
+    .option(
+      '--repetition-penalty <NUMBER>',
+      'above 1 makes words that have come before less likely',
+      numberFlag('a number above 0', (value) => value > 0 && Number.isFinite(value)),
       1,
     )
     .option(

@@ -70,16 +70,31 @@ describe('compareHeldOut', () => {
     rejectedTokens,
   });
 
-  test('counts per token before and after, and rewards against before', () => {
+  test('measures the pull of the persona, the reward and the likelihood, by hand', () => {
+    const neutral = [pair(-20, -12), pair(-12, -10, 10, 5), pair(-8, -8)];
     const before = [pair(-20, -10), pair(-10, -10, 10, 5), pair(-8, -8)];
     const after = [pair(-12, -14), pair(-16, -12, 10, 5), pair(-8, -8)];
-    // By hand: margins 0.1 * (8 + 4), 0.1 * (-6 + 2), 0.
-    const scores = compareHeldOut(before, after, { beta: 0.1 });
+    const scores = compareHeldOut({ neutral, before, after }, { beta: 0.1 });
     expect(scores.pairs).toBe(3);
+    // Pulls before: -2, 2, 0; after: 10, -2, 0. Rewards: 8 + 4, -6 + 2, 0. A tie counts half.
     expect(scores.accuracy.before).toBeCloseTo((0 + 1 + 0.5) / 3, 12);
-    expect(scores.accuracy.after).toBeCloseTo((1 + 1 + 0.5) / 3, 12);
-    expect(scores.margin).toBeCloseTo((1.2 - 0.4 + 0) / 3, 12);
+    expect(scores.accuracy.after).toBeCloseTo((1 + 0 + 0.5) / 3, 12);
+    expect(scores.pull.before).toBeCloseTo(0, 12);
+    expect(scores.pull.after).toBeCloseTo(8 / 3, 12);
+    expect(scores.rewardMargin).toBeCloseTo((1.2 - 0.4 + 0) / 3, 12);
     expect(scores.rewardAccuracy).toBeCloseTo((1 + 0 + 0.5) / 3, 12);
+    expect(scores.likelier.before).toBeCloseTo((0 + 1 + 0.5) / 3, 12);
+    expect(scores.likelier.after).toBeCloseTo((1 + 1 + 0.5) / 3, 12);
+  });
+
+  test('a model that takes no notice of personas has 50%', () => {
+    const same = [pair(-20, -12), pair(-12, -10)];
+    const scores = compareHeldOut({ neutral: same, before: same, after: same }, { beta: 0.1 });
+    expect(scores).toMatchObject({
+      accuracy: { before: 0.5, after: 0.5 },
+      rewardAccuracy: 0.5,
+      rewardMargin: 0,
+    });
   });
 });
 

@@ -35,6 +35,7 @@ type Options = Pick<
   | 'persona'
   | 'personaTemplate'
   | 'maxLength'
+  | 'maxPromptLength'
   | 'truncationMode'
   | 'outputDir'
 >;
@@ -111,7 +112,7 @@ class PairTokenizer {
   readonly #cut = { prompts: 0, completions: 0, merges: 0 };
 
   constructor(
-    { persona, personaTemplate, maxLength, truncationMode, outputDir }: Options,
+    { persona, personaTemplate, maxLength, maxPromptLength, truncationMode, outputDir }: Options,
     tokenizer: Tokenizer,
   ) {
     this.#tokenizer = tokenizer;
@@ -121,6 +122,7 @@ class PairTokenizer {
       personaTemplate:
         personaTemplate === null ? createPersonaTemplate() : loadPersonaTemplate(personaTemplate),
       maxLength,
+      maxPromptLength,
       truncationMode,
     };
   }

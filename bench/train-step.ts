@@ -30,7 +30,7 @@ const CONFIGURATIONS = {
   full: { ours: base, peer: 'trl-full' },
   'full-recompute': { ours: { ...base, recompute: true }, peer: 'trl-full' },
   'full-xla': { ours: { ...base, xla: true }, peer: 'trl-full' },
-  'full-float32': { ours: { ...base, dtype: 'float32' }, peer: 'trl-full-float32' },
+  'full-float32': { ours: { ...base, dtype: 'float32' }, peer: 'trl-full' },
   lora: { ours: { ...base, loraRank: LORA_RANK }, peer: 'trl-lora' },
   'lora-recompute': { ours: { ...base, loraRank: LORA_RANK, recompute: true }, peer: 'trl-lora' },
 } as const satisfies Record<string, { ours: StepConfiguration; peer: PeerName }>;
@@ -39,10 +39,9 @@ type ConfigurationName = keyof typeof CONFIGURATIONS;
 /** TRL at its best: reference computed beforehand, activations recomputed (it needs 24 GB for four pairs else). */
 const PEERS = {
   'trl-full': ['--bf16'],
-  'trl-full-float32': [],
   'trl-lora': ['--bf16', '--lora-rank', String(LORA_RANK)],
 } as const;
-type PeerName = 'trl-full' | 'trl-full-float32' | 'trl-lora';
+type PeerName = 'trl-full' | 'trl-lora';
 
 interface Options {
   configurations: ConfigurationName[];

@@ -1,8 +1,8 @@
 /** A LoRA adapter's factors in TensorFlow's memory. */
 
 import { keep, type Tensor } from '../runtime/tensor.js';
-import { parameterAt } from './parameter-ids.js';
 import type { LinearModule, LoraShape } from './lora-shape.js';
+import { parameterAt } from './parameter-ids.js';
 
 export interface LoraConfig {
   rank: number;

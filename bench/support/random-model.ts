@@ -41,30 +41,31 @@ const SPREAD = 0.02;
 export function randomModel(
   config: ModelConfig,
   dtype: ComputeDType,
-  options: { xla?: boolean } = {},
+  { xla = false, weightDtype = dtype }: { xla?: boolean; weightDtype?: ComputeDType } = {},
 ): LanguageModel {
   const size = (module: LinearModule) => moduleSize(config, module);
   const rows = (...modules: LinearModule[]) => modules.reduce((sum, module) => sum + size(module).outputs, 0);
   const shapes: Readonly<Record<string, readonly number[]>> = {
     qkv: [rows('q_proj', 'k_proj', 'v_proj'), size('q_proj').inputs],
     output: [rows('o_proj'), size('o_proj').inputs],
-    gateUp: [rows('gate_proj', 'up_proj'), size('gate_proj').inputs],
+    gate: [size('gate_proj').outputs, size('gate_proj').inputs],
+    up: [size('up_proj').outputs, size('up_proj').inputs],
     down: [rows('down_proj'), size('down_proj').inputs],
   };
   let seed = 0;
-  const matrix = (shape: readonly number[]) => normal(shape, dtype, seed++);
+  const matrix = (shape: readonly number[]) => normal(shape, weightDtype, seed++);
   const ones = () =>
     keep(tensor('float32', [config.hiddenSize], new Float32Array(config.hiddenSize).fill(1)));
   const layers = Array.from({ length: config.numLayers }, () =>
     Object.fromEntries(
-      Object.keys(layerWeights({ config, dtype })).map((name) => {
+      Object.keys(layerWeights({ config, weightDtype })).map((name) => {
         const shape = shapes[name];
         return [name, shape === undefined ? ones() : matrix(shape)];
       }),
     ),
   );
   const embedding = matrix([config.vocabSize, config.hiddenSize]);
-  return new LanguageModel(config, dtype, { embedding, layers, finalNorm: ones(), head: null }, options);
+  return new LanguageModel(config, dtype, { embedding, layers, finalNorm: ones(), head: null }, { xla });
 }
 
 function normal(shape: readonly number[], dtype: ComputeDType, seed: number): Tensor {

@@ -57,6 +57,8 @@ const onGpu = runtime().device.includes('GPU');
 
 const model = randomModel({ ...SMOLLM2_135M, numLayers: request.layers }, configuration.dtype, {
   xla: configuration.xla,
+  // As `train` keeps the weights it trains.
+  ...(configuration.loraRank === 0 && { weightDtype: 'float32' as const }),
 });
 if (configuration.loraRank > 0) {
   const rank = configuration.loraRank;

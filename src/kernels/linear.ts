@@ -36,18 +36,21 @@ export function lowRankUpdate(g: GraphBuilder, x: GraphValue, adapter: LowRank):
   return matmul(g, inner, bScaled, { transposeB: true });
 }
 
+/** What the update adds to dx: `dropout'(scale dy B A)`, in dy's dtype. */
+export function lowRankInputGradient(g: GraphBuilder, dy: GraphValue, adapter: LowRank): GraphValue {
+  const { aCast, bScaled } = lowRankFactors(g, dy, adapter);
+  return dropped(g, matmul(g, matmul(g, dy, bScaled), aCast), adapter.dropout);
+}
+
 /**
- * With `u = dropout(x) A^T`: `dB = scale dy^T u`, `du = scale dy B`, `dA = du^T dropout(x)`, and what the update
- * adds to dx, `dropout'(du A)`.
- *
- * @returns `da` and `db` in float32, `dx` in x's dtype
+ * With `u = dropout(x) A^T`: `dB = scale dy^T u`, `dA = (scale dy B)^T dropout(x)`, in float32.
  */
-export function lowRankGradient(
+export function lowRankFactorGradients(
   g: GraphBuilder,
   x: GraphValue,
   dy: GraphValue,
   adapter: LowRank,
-): { da: GraphValue; db: GraphValue; dx: GraphValue } {
+): { da: GraphValue; db: GraphValue } {
   const { aCast, bScaled } = lowRankFactors(g, x, adapter);
   const seen = dropped(g, x, adapter.dropout);
   const inner = matmul(g, seen, aCast, { transposeB: true });
@@ -56,7 +59,6 @@ export function lowRankGradient(
   return {
     da: toFloat32(g, matmul(g, dInner, seen, { transposeA: true })),
     db: mul(g, toFloat32(g, db), adapter.scale),
-    dx: dropped(g, matmul(g, dInner, aCast), adapter.dropout),
   };
 }
 

@@ -8,7 +8,19 @@
 
 import { attr } from '../runtime/attributes.js';
 import type { GraphBuilder, GraphValue } from '../runtime/graph-function.js';
-import { cast, log, matmul, mean, mul, neg, square, sum, toFloat32 } from './graph-math.js';
+import {
+  batchMatmul,
+  cast,
+  log,
+  matmul,
+  mean,
+  mul,
+  neg,
+  reshape,
+  softmax,
+  sub,
+  toFloat32,
+} from './graph-math.js';
 
 /** What is known of each token of a chunk, `[C]` each. */
 export interface TokenScores {
@@ -52,7 +64,8 @@ export function tokenScores(
     attributes,
     2,
   ) as [GraphValue, GraphValue];
-  return { scores: { logps: neg(g, loss), ...statistics(g, logits, labels) }, negativeGradient };
+  const known = { logits, labels, loss: loss as GraphValue, negativeGradient };
+  return { scores: { logps: neg(g, loss), ...statistics(g, known) }, negativeGradient };
 }
 
 /**
@@ -63,7 +76,7 @@ export function tokenScores(
  * @param head E in the dtype of hidden
  */
 export function hiddenGradient(g: GraphBuilder, negativeGradient: GraphValue, head: GraphValue): GraphValue {
-  return matmul(g, cast(g, neg(g, negativeGradient), head.dtype), head);
+  return neg(g, matmul(g, cast(g, negativeGradient, head.dtype), head));
 }
 
 /**
@@ -77,24 +90,45 @@ export function headGradient(
   hidden: GraphValue,
   weights: GraphValue,
 ): GraphValue {
-  const dLogits = cast(g, mul(g, negativeGradient, neg(g, weights)), hidden.dtype);
-  return matmul(g, dLogits, hidden, { transposeA: true });
+  // The weights go to the D columns of the hidden states rather than to the V of the logits.
+  const weighted = cast(g, mul(g, toFloat32(g, hidden), neg(g, weights)), hidden.dtype);
+  return matmul(g, cast(g, negativeGradient, hidden.dtype), weighted, { transposeA: true });
 }
 
-function statistics(g: GraphBuilder, logits: GraphValue, labels: GraphValue): Omit<TokenScores, 'logps'> {
-  const logSoftmax = g.op('LogSoftmax', [logits], { T: attr.type('float32') });
-  const p = g.op('Exp', [logSoftmax], { T: attr.type('float32') });
+/** What the cross-entropy operation gives and takes. */
+interface CrossEntropy {
+  logits: GraphValue;
+  labels: GraphValue;
+  /** `-log p(label)`, `[C]`. */
+  loss: GraphValue;
+  /** `p - onehot`, `[C, V]`. */
+  negativeGradient: GraphValue;
+}
+
+function statistics(
+  g: GraphBuilder,
+  { logits, labels, loss, negativeGradient }: CrossEntropy,
+): Omit<TokenScores, 'logps'> {
   const best = g.op('ArgMax', [logits, g.constant('int32', 1)], {
     T: attr.type('float32'),
     Tidx: attr.type('int32'),
     output_type: attr.type('int32'),
   });
   const correct = g.op('Equal', [best, labels], { T: attr.type('int32') });
+  const p = softmax(g, logits);
   return {
     meanLogits: mean(g, logits, [1], false),
-    entropy: neg(g, sum(g, mul(g, p, logSoftmax), [1], false)),
+    // -sum p log p = logsumexp(z) - sum p z = loss - sum (p - onehot) z, whose terms are at hand.
+    entropy: sub(g, loss, rowProducts(g, negativeGradient, logits)),
     // At least -log V: no probability squared to zero is missed in the sum.
-    logSumSquares: log(g, sum(g, square(g, p), [1], false)),
+    logSumSquares: log(g, rowProducts(g, p, p)),
     correct: cast(g, correct, 'float32'),
   };
+}
+
+/** The dot product of each row of `a` with that of `b`, `[C]`, without writing the matrix of products. */
+function rowProducts(g: GraphBuilder, a: GraphValue, b: GraphValue): GraphValue {
+  const expand = (x: GraphValue, axis: number) =>
+    g.op('ExpandDims', [x, g.constant('int32', axis)], { T: attr.type('float32'), Tdim: attr.type('int32') });
+  return reshape(g, batchMatmul(g, expand(a, 1), expand(b, 2)), [-1]);
 }

@@ -3,29 +3,37 @@
  * The functions are the same for all layers; they are built once for each number of pairs in a packed row.
  *
  *     h  = rmsNorm(x);   q, k, v = rotate(h W_qkv);   x' = x + attention(q, k, v) W_o
- *     h' = rmsNorm(x');  y = x' + swiglu(h' W_gateUp) W_down
+ *     h' = rmsNorm(x');  y = x' + swiglu(h' W_gate, h' W_up) W_down
  */
 
 import { packedAttention, packedAttentionGradient } from '../kernels/attention.js';
+import { add } from '../kernels/graph-math.js';
 import type { DType } from '../runtime/dtypes.js';
 import type { GraphBuilder, GraphValue } from '../runtime/graph-function.js';
 import { defineNamed, type NamedFunction } from '../runtime/named-function.js';
 import { LayerGraph, type LayerSpec } from './layer-graph.js';
 import { adapterInputs } from './lora-shape.js';
 
-/** The layer's own weights: name to dtype; linear ones in the compute dtype, the rest float32. */
-export function layerWeights({ config, dtype }: Pick<LayerSpec, 'config' | 'dtype'>): Record<string, DType> {
+const QKV = ['q_proj', 'k_proj', 'v_proj'] as const;
+
+/** The layer's own weights: name to dtype; norms and biases are float32. */
+export function layerWeights({
+  config,
+  weightDtype,
+}: Pick<LayerSpec, 'config' | 'weightDtype'>): Record<string, DType> {
   return {
     inputNorm: 'float32',
-    qkv: dtype,
+    qkv: weightDtype,
     ...(config.attentionBias && { qkvBias: 'float32' as const }),
     ...(config.queryKeyNorm && { queryNorm: 'float32' as const, keyNorm: 'float32' as const }),
-    output: dtype,
+    output: weightDtype,
     ...(config.attentionOutputBias && { outputBias: 'float32' as const }),
     postNorm: 'float32',
-    gateUp: dtype,
-    ...(config.mlpBias && { gateUpBias: 'float32' as const }),
-    down: dtype,
+    gate: weightDtype,
+    ...(config.mlpBias && { gateBias: 'float32' as const }),
+    up: weightDtype,
+    ...(config.mlpBias && { upBias: 'float32' as const }),
+    down: weightDtype,
     ...(config.mlpBias && { downBias: 'float32' as const }),
   };
 }
@@ -38,7 +46,7 @@ function layoutInputs(pairs: number): Record<string, DType> {
 
 /** What the forward pass keeps for the backward pass, beside its input x. */
 function savedInputs({ config, dtype, pairs }: LayerSpec): Record<string, DType> {
-  const names = ['q', 'k', 'v', 'attended', 'middle', 'gateUpOut'];
+  const names = ['q', 'k', 'v', 'attended', 'middle', 'gateOut', 'upOut'];
   const probabilities = Array.from({ length: 3 * pairs }, (_, i) => `p${i}`);
   const raw = config.queryKeyNorm ? ['rawQuery', 'rawKey'] : [];
   return Object.fromEntries([...names, ...probabilities, ...raw].map((name) => [name, dtype]));
@@ -60,16 +68,18 @@ export function layerForward(spec: LayerSpec, save: boolean): NamedFunction {
     const layer = new LayerGraph(g, spec, values);
     const x = layer.input('x');
     const h = layer.norm(x, layer.input('inputNorm'));
-    const heads = layer.heads(layer.linear(['q_proj', 'k_proj', 'v_proj'], h, 'qkv'));
+    const heads = layer.heads(layer.linear(QKV, h, 'qkv'));
     const { output, probabilities } = packedAttention(g, heads, layer.layout);
     const attended = layer.mergeHeads(output);
     const middle = layer.residual(x, layer.linear(['o_proj'], attended, 'output'));
     const h2 = layer.norm(middle, layer.input('postNorm'));
-    const gateUpOut = layer.linear(['gate_proj', 'up_proj'], h2, 'gateUp');
-    const y = layer.residual(middle, layer.linear(['down_proj'], layer.swiglu(gateUpOut), 'down'));
+    const gateOut = layer.linear(['gate_proj'], h2, 'gate');
+    const upOut = layer.linear(['up_proj'], h2, 'up');
+    const activation = layer.swiglu(gateOut, upOut);
+    const y = layer.residual(middle, layer.linear(['down_proj'], activation, 'down'));
     if (!save) return { y };
     const kept = Object.fromEntries(probabilities.map((p, i) => [`p${i}`, p]));
-    return { y, ...heads, attended, middle, gateUpOut, ...kept };
+    return { y, ...heads, attended, middle, gateOut, upOut, ...kept };
   });
 }
 
@@ -88,45 +98,62 @@ export function layerBackward(spec: LayerSpec): NamedFunction {
   };
   return defineNamed('layer_backward', inputs, (g, values) => {
     const layer = new LayerGraph(g, spec, values);
-    const feedForward = feedForwardBackward(layer, spec);
+    const feedForward = feedForwardBackward(g, layer, spec);
     const attention = attentionBackward(g, layer, spec, feedForward.dMiddle);
     return { dx: attention.dx, ...attention.gradients, ...feedForward.gradients };
   });
 }
 
 /** From `dy` to the gradient of the residual stream between attention and feed-forward. */
-function feedForwardBackward(layer: LayerGraph, { lora }: LayerSpec) {
+function feedForwardBackward(g: GraphBuilder, layer: LayerGraph, { lora }: LayerSpec) {
   const dy = layer.input('dy');
   const middle = layer.input('middle');
-  const gateUpOut = layer.input('gateUpOut');
-  const down = layer.linearGradient(['down_proj'], 'down', layer.swiglu(gateUpOut), dy);
-  const dGateUp = layer.swigluGradient(gateUpOut, down.dx);
+  const d = layer.inputGradient(['down_proj'], 'down', dy);
+  const inner = layer.swigluGradient(layer.input('gateOut'), layer.input('upOut'), d);
   const h2 = layer.norm(middle, layer.input('postNorm'));
-  const gateUp = layer.linearGradient(['gate_proj', 'up_proj'], 'gateUp', h2, dGateUp);
-  const norm = layer.normGradient(middle, layer.input('postNorm'), gateUp.dx, dy);
-  const own = lora === null ? { 'd:postNorm': norm.dw } : {};
-  return { dMiddle: norm.dx, gradients: { ...down.gradients, ...gateUp.gradients, ...own } };
+  const dh2 = add(
+    g,
+    layer.inputGradient(['gate_proj'], 'gate', inner.dGate),
+    layer.inputGradient(['up_proj'], 'up', inner.dUp),
+  );
+  const norm = layer.normGradient(middle, layer.input('postNorm'), dh2, dy);
+  return {
+    dMiddle: norm.dx,
+    gradients: {
+      ...layer.parameterGradients(['down_proj'], 'down', inner.activation, dy),
+      ...layer.parameterGradients(['gate_proj'], 'gate', h2, inner.dGate),
+      ...layer.parameterGradients(['up_proj'], 'up', h2, inner.dUp),
+      ...(lora === null && { 'd:postNorm': norm.dw }),
+    },
+  };
 }
 
 /** From there to the gradient of the layer's input. */
 function attentionBackward(g: GraphBuilder, layer: LayerGraph, spec: LayerSpec, dMiddle: GraphValue) {
   const { config, pairs, lora } = spec;
   const attended = layer.input('attended');
-  const out = layer.linearGradient(['o_proj'], 'output', attended, dMiddle);
+  const dAttended = layer.inputGradient(['o_proj'], 'output', dMiddle);
   const d = packedAttentionGradient(
     g,
     { q: layer.input('q'), k: layer.input('k'), v: layer.input('v') },
     Array.from({ length: 3 * pairs }, (_, i) => layer.input(`p${i}`)),
-    layer.splitHeads(out.dx),
-    layer.attentionRowSums(attended, out.dx),
+    layer.splitHeads(dAttended),
+    layer.attentionRowSums(attended, dAttended),
     layer.layout,
     { keyValueHeads: config.numKeyValueHeads, headDim: config.headDim },
   );
   const heads = layer.headsGradient(d.q, d.k, d.v);
   const x = layer.input('x');
   const h = layer.norm(x, layer.input('inputNorm'));
-  const qkv = layer.linearGradient(['q_proj', 'k_proj', 'v_proj'], 'qkv', h, heads.dQkv);
-  const norm = layer.normGradient(x, layer.input('inputNorm'), qkv.dx, dMiddle);
-  const own = lora === null ? { 'd:inputNorm': norm.dw } : {};
-  return { dx: norm.dx, gradients: { ...out.gradients, ...heads.gradients, ...qkv.gradients, ...own } };
+  const dh = layer.inputGradient(QKV, 'qkv', heads.dQkv);
+  const norm = layer.normGradient(x, layer.input('inputNorm'), dh, dMiddle);
+  return {
+    dx: norm.dx,
+    gradients: {
+      ...layer.parameterGradients(['o_proj'], 'output', attended, dMiddle),
+      ...heads.gradients,
+      ...layer.parameterGradients(QKV, 'qkv', h, heads.dQkv),
+      ...(lora === null && { 'd:inputNorm': norm.dw }),
+    },
+  };
 }

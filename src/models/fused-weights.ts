@@ -22,7 +22,6 @@ export function fusedWeights(config: ModelConfig, layer: number): Record<string,
   });
   const norm = (module: string): FusedWeight => ({ sources: [at(`${module}.weight`)], linear: false });
   const qkv = ['self_attn.q_proj', 'self_attn.k_proj', 'self_attn.v_proj'];
-  const gateUp = ['mlp.gate_proj', 'mlp.up_proj'];
   return {
     inputNorm: norm('input_layernorm'),
     qkv: matrix(...qkv),
@@ -31,8 +30,10 @@ export function fusedWeights(config: ModelConfig, layer: number): Record<string,
     output: matrix('self_attn.o_proj'),
     ...(config.attentionOutputBias && { outputBias: bias('self_attn.o_proj') }),
     postNorm: norm('post_attention_layernorm'),
-    gateUp: matrix(...gateUp),
-    ...(config.mlpBias && { gateUpBias: bias(...gateUp) }),
+    gate: matrix('mlp.gate_proj'),
+    ...(config.mlpBias && { gateBias: bias('mlp.gate_proj') }),
+    up: matrix('mlp.up_proj'),
+    ...(config.mlpBias && { upBias: bias('mlp.up_proj') }),
     down: matrix('mlp.down_proj'),
     ...(config.mlpBias && { downBias: bias('mlp.down_proj') }),
   };

@@ -25,7 +25,11 @@ export interface HeadFunctions {
   headGradient: NamedFunction;
 }
 
-export function headFunctions(config: ModelConfig, dtype: ComputeDType): HeadFunctions {
+export function headFunctions(
+  config: ModelConfig,
+  dtype: ComputeDType,
+  weightDtype: ComputeDType,
+): HeadFunctions {
   const eps = config.rmsNormEps;
   const rows = { hidden: dtype, finalNorm: 'float32', indices: 'int32' } as const;
   const chunk = { ...rows, labels: 'int32', head32: 'float32' } as const;
@@ -38,7 +42,7 @@ export function headFunctions(config: ModelConfig, dtype: ComputeDType): HeadFun
       return { ...always, dNormed, ...(weighting && { logSumSquares }) };
     });
   return {
-    embed: defineNamed('embed', { table: dtype, ids: 'int32' }, (g, { table, ids }) => ({
+    embed: defineNamed('embed', { table: weightDtype, ids: 'int32' }, (g, { table, ids }) => ({
       x: embed(g, table!, ids!, dtype),
     })),
     logps: defineNamed('token_logps', chunk, (g, v) => {

@@ -12,16 +12,16 @@ import { parameterAt } from './parameter-ids.js';
 import { ropeFrequencies } from './rope-frequencies.js';
 
 /**
- * Weights as the kernels take them. Linear weights are `[out, in]` in the compute dtype; query, key and value
- * projections lie in one tensor, gate and up projections in another.
+ * Weights as the kernels take them. Linear weights are `[out, in]` in the compute dtype or float32; query, key and
+ * value projections lie in one tensor.
  */
 export interface ModelWeights {
-  /** `[V, D]`, compute dtype. */
+  /** `[V, D]`. */
   embedding: Tensor;
   layers: Record<string, Tensor>[];
   /** `[D]`, float32. */
   finalNorm: Tensor;
-  /** `[V, D]`, compute dtype; null where the embedding serves. */
+  /** `[V, D]`; null where the embedding serves. */
   head: Tensor | null;
 }
 
@@ -30,6 +30,8 @@ export class LanguageModel {
   readonly config: ModelConfig;
   readonly dtype: ComputeDType;
   readonly weights: ModelWeights;
+  /** What matrices are stored in: the compute dtype, or float32 where they are trained in bfloat16. */
+  readonly weightDtype: ComputeDType;
   readonly functions: LayerFunctions;
   readonly headFunctions: HeadFunctions;
   /** float32 `[hd / 2]`. */
@@ -40,8 +42,9 @@ export class LanguageModel {
     this.config = config;
     this.dtype = dtype;
     this.weights = weights;
-    this.functions = new LayerFunctions(config, dtype, xla);
-    this.headFunctions = headFunctions(config, dtype);
+    this.weightDtype = weights.embedding.dtype as ComputeDType;
+    this.functions = new LayerFunctions(config, dtype, this.weightDtype, xla);
+    this.headFunctions = headFunctions(config, dtype, this.weightDtype);
     this.frequencies = keep(tensor('float32', [config.headDim / 2], ropeFrequencies(config)));
   }
 

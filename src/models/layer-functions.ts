@@ -11,12 +11,14 @@ export type LayerPass = 'inference' | 'forward' | 'backward';
 export class LayerFunctions {
   readonly #config: ModelConfig;
   readonly #dtype: ComputeDType;
+  readonly #weightDtype: ComputeDType;
   readonly xla: boolean;
   readonly #built = new Map<string, NamedFunction>();
 
-  constructor(config: ModelConfig, dtype: ComputeDType, xla: boolean) {
+  constructor(config: ModelConfig, dtype: ComputeDType, weightDtype: ComputeDType, xla: boolean) {
     this.#config = config;
     this.#dtype = dtype;
+    this.#weightDtype = weightDtype;
     this.xla = xla;
   }
 
@@ -24,7 +26,14 @@ export class LayerFunctions {
     const key = JSON.stringify([pass, pairs, lora]);
     let fn = this.#built.get(key);
     if (fn === undefined) {
-      const spec = { config: this.#config, dtype: this.#dtype, pairs, xla: this.xla, lora };
+      const spec = {
+        config: this.#config,
+        dtype: this.#dtype,
+        weightDtype: this.#weightDtype,
+        pairs,
+        xla: this.xla,
+        lora,
+      };
       fn = pass === 'backward' ? layerBackward(spec) : layerForward(spec, pass === 'forward');
       this.#built.set(key, fn);
     }

@@ -17,7 +17,13 @@ import {
   toFloat32,
   transpose,
 } from '../kernels/graph-math.js';
-import { type LowRank, linear, lowRankGradient, lowRankUpdate } from '../kernels/linear.js';
+import {
+  type LowRank,
+  linear,
+  lowRankFactorGradients,
+  lowRankInputGradient,
+  lowRankUpdate,
+} from '../kernels/linear.js';
 import { rmsNorm, rmsNormGradient } from '../kernels/rms-norm.js';
 import { rotate, rotateGradient } from '../kernels/rotary.js';
 import { swiglu, swigluGradient } from '../kernels/swiglu.js';
@@ -33,6 +39,8 @@ import type { ModelConfig } from './model-config.js';
 export interface LayerSpec {
   config: ModelConfig;
   dtype: ComputeDType;
+  /** What matrices are stored in: float32 where they are trained, so that there is no second copy of them. */
+  weightDtype: ComputeDType;
   /** Pairs in the packed row. */
   pairs: number;
   /** Compile what lies between matmuls by XLA. */
@@ -87,16 +95,16 @@ export class LayerGraph {
     return add(this.#g, x, delta);
   }
 
-  swiglu(gateUp: GraphValue): GraphValue {
-    const { intermediateSize } = this.#spec.config;
-    return this.#block('swiglu', [gateUp], (g, [gu]) => [swiglu(g, gu!, intermediateSize)])[0]!;
+  swiglu(gate: GraphValue, up: GraphValue): GraphValue {
+    return this.#block('swiglu', [gate, up], (g, [gate, up]) => [swiglu(g, gate!, up!)])[0]!;
   }
 
-  swigluGradient(gateUp: GraphValue, d: GraphValue): GraphValue {
-    const { intermediateSize } = this.#spec.config;
-    return this.#block('swiglu_gradient', [gateUp, d], (g, [gu, d]) => [
-      swigluGradient(g, gu!, d!, intermediateSize),
-    ])[0]!;
+  swigluGradient(gate: GraphValue, up: GraphValue, d: GraphValue): ReturnType<typeof swigluGradient> {
+    const [dGate, dUp, activation] = this.#block('swiglu_gradient', [gate, up, d], (g, [gate, up, d]) => {
+      const all = swigluGradient(g, gate!, up!, d!);
+      return [all.dGate, all.dUp, all.activation];
+    });
+    return { dGate: dGate!, dUp: dUp!, activation: activation! };
   }
 
   /** `dx` of the residual stream: `dy` plus what comes back through the norm; and the norm's own gradient. */
@@ -114,48 +122,45 @@ export class LayerGraph {
     return { dx: dx!, dw: dw! };
   }
 
-  /** A fused linear layer over the modules whose outputs lie side by side in the weight called `name`. */
+  /** A linear layer over the modules whose outputs lie side by side in the weight called `name`. */
   linear(modules: readonly LinearModule[], x: GraphValue, name: string): GraphValue {
     const g = this.#g;
-    const y = linear(g, x, this.input(name), this.inputs[`${name}Bias`]);
-    const adapters = modules.map((module) => this.#adapter(module));
-    if (adapters.every((adapter) => adapter === undefined)) return y;
-    if (modules.length === 1) return add(g, y, lowRankUpdate(g, x, adapters[0]!));
-    const widths = modules.map((module) => this.#outputWidth(module));
-    const parts = split(g, y, widths, 1, modules.length);
-    const updated = parts.map((part, i) => {
-      const adapter = adapters[i];
+    const y = linear(g, x, this.#weight(name), this.inputs[`${name}Bias`]);
+    if (modules.every((module) => this.#adapter(module) === undefined)) return y;
+    const updated = this.#byModule(modules, y).map(([module, part]) => {
+      const adapter = this.#adapter(module);
       return adapter === undefined ? part : add(g, part, lowRankUpdate(g, x, adapter));
     });
     return concat(g, updated, 1);
   }
 
-  /**
-   * Gradients of {@link linear}: of its input, and of what is trained, which is the adapters where the layer has
-   * some and else the weight and bias. Gradients are named `d:` and the input's name.
-   */
-  linearGradient(
-    modules: readonly LinearModule[],
-    name: string,
-    x: GraphValue,
-    dy: GraphValue,
-  ): { dx: GraphValue; gradients: Values } {
+  /** The gradient of {@link linear}'s input. */
+  inputGradient(modules: readonly LinearModule[], name: string, dy: GraphValue): GraphValue {
     const g = this.#g;
-    const dx = matmul(g, dy, this.input(name));
-    if (this.#spec.lora === null) return { dx, gradients: this.#weightGradients(name, x, dy) };
-    const widths = modules.map((module) => this.#outputWidth(module));
-    const parts = split(g, dy, widths, 1, modules.length);
-    const gradients: Record<string, GraphValue> = {};
-    let total = dx;
-    modules.forEach((module, i) => {
+    const dx = matmul(g, dy, this.#weight(name));
+    if (this.#spec.lora === null) return dx;
+    return this.#byModule(modules, dy).reduce((total, [module, part]) => {
       const adapter = this.#adapter(module);
-      if (adapter === undefined) return;
-      const gradient = lowRankGradient(g, x, parts[i]!, adapter);
-      gradients[`d:${module}.A`] = gradient.da;
-      gradients[`d:${module}.B`] = gradient.db;
-      total = add(g, total, gradient.dx);
-    });
-    return { dx: total, gradients };
+      return adapter === undefined ? total : add(g, total, lowRankInputGradient(g, part, adapter));
+    }, dx);
+  }
+
+  /**
+   * Gradients of what is trained of a {@link linear} layer: the adapters where the layer has some, else the weight
+   * and bias. They are named `d:` and the input's name.
+   */
+  parameterGradients(modules: readonly LinearModule[], name: string, x: GraphValue, dy: GraphValue): Values {
+    const g = this.#g;
+    if (this.#spec.lora === null) return this.#weightGradients(name, x, dy);
+    const gradients: Record<string, GraphValue> = {};
+    for (const [module, part] of this.#byModule(modules, dy)) {
+      const adapter = this.#adapter(module);
+      if (adapter === undefined) continue;
+      const { da, db } = lowRankFactorGradients(g, x, part, adapter);
+      gradients[`d:${module}.A`] = da;
+      gradients[`d:${module}.B`] = db;
+    }
+    return gradients;
   }
 
   /** Splits the fused projection into heads, norms them where the model does, rotates, and lays them out for attention. */
@@ -213,6 +218,18 @@ export class LayerGraph {
   #byGroup(merged: GraphValue): GraphValue {
     const { numHeads, numKeyValueHeads, headDim } = this.#spec.config;
     return reshape(this.#g, merged, [-1, numKeyValueHeads, numHeads / numKeyValueHeads, headDim]);
+  }
+
+  /** A matrix in the compute dtype, whatever it is stored in. */
+  #weight(name: string): GraphValue {
+    return cast(this.#g, this.input(name), this.#spec.dtype);
+  }
+
+  /** The columns of each module. */
+  #byModule(modules: readonly LinearModule[], columns: GraphValue): [LinearModule, GraphValue][] {
+    const widths = modules.map((module) => this.#outputWidth(module));
+    const parts = split(this.#g, columns, widths, 1, modules.length);
+    return modules.map((module, i) => [module, parts[i]!]);
   }
 
   #weightGradients(name: string, x: GraphValue, dy: GraphValue): Values {

@@ -18,6 +18,11 @@ import { resolveModel } from './model-location.js';
 export interface LoadModelOptions extends Pick<RuntimeOptions, 'device' | 'threads'> {
   /** What linear layers compute in. Norms, softmax and log-probabilities are float32 in both. Default `bfloat16`. */
   dtype?: ComputeDType;
+  /**
+   * What matrices are stored in. Default: `dtype`. With float32 and a bfloat16 `dtype` they are rounded when used: for
+   * training all weights, whose float32 masters they then are.
+   */
+  weightDtype?: ComputeDType;
   /** PEFT folder of a LoRA adapter to put on the model. Default: none. */
   adapter?: string;
   /** Compile what lies between matrix products by XLA. Default false. */
@@ -70,6 +75,7 @@ export interface LoadedModel {
  */
 export async function loadModel(pathOrId: string, options: LoadModelOptions = {}): Promise<LoadedModel> {
   const { dtype = 'bfloat16', device, threads, xla = false, hub, onProgress } = options;
+  const { weightDtype = dtype } = options;
   const location = await resolveModel(pathOrId, hub === undefined ? {} : { hub });
   await useTensorflowBackend({ ...(device && { device }), ...(threads !== undefined && { threads }) });
   const weightFiles = weightFilesOf(location.path);
@@ -84,7 +90,7 @@ export async function loadModel(pathOrId: string, options: LoadModelOptions = {}
   let tokenizer: Tokenizer | null;
   try {
     tokenizer = tokenizerOf(tokenizerSource, location.path, options.tokenizer);
-    const weights = loadWeights(source, config, { dtype, ...(onProgress && { onProgress }) });
+    const weights = loadWeights(source, config, { dtype: weightDtype, ...(onProgress && { onProgress }) });
     model = new LanguageModel(config, dtype, weights, { xla });
   } finally {
     source.close();

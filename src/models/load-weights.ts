@@ -11,6 +11,7 @@ import type { ModelConfig } from './model-config.js';
 import { type WeightInfo, type WeightSource, weightInfo } from './weight-source.js';
 
 export interface LoadWeightsOptions {
+  /** What matrices become. */
   dtype: ComputeDType;
   /** Called after each tensor with the bytes read so far and in all. */
   onProgress?: (done: number, total: number) => void;

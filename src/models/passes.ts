@@ -104,9 +104,10 @@ export async function completionScores(
   const run = logSumSquares ? weightingScores : scores;
   return scope(async () => {
     const head32 = await castTo(model.head, 'float32');
+    const head = await castTo(model.head, model.dtype);
     const pieces: Record<string, Tensor>[] = [];
     for (const inputs of chunks(model, batch, hidden)) {
-      pieces.push(await callNamedAsync(run, { ...inputs, head32, head: model.head }));
+      pieces.push(await callNamedAsync(run, { ...inputs, head32, head }));
     }
     const joined = (name: string) => concatRows(pieces.map((piece) => piece[name]!));
     return {

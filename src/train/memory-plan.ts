@@ -3,11 +3,11 @@
 import { freemem } from 'node:os';
 import type { PackedBatch } from '../data/pack.js';
 import { ConfigError } from '../errors.js';
-import type { ComputeDType } from '../kernels/graph-math.js';
 import type { LanguageModel } from '../models/language-model.js';
 import type { ModelConfig } from '../models/model-config.js';
 import { dtypeBytes } from '../runtime/dtypes.js';
 import { runtime } from '../runtime/runtime.js';
+import type { Tensor } from '../runtime/tensor.js';
 
 export interface MemoryPlanOptions {
   /** Bytes that training may use; null: 80 % of what is free now. */
@@ -105,21 +105,22 @@ function attentionEntries({ pairs }: PackedBatch): number {
 function trainingBytes(model: LanguageModel, accumulates: boolean, withWeights: boolean): number {
   const weights = sizeOf(model.entries());
   const trained = model.adapter === null ? weights : sizeOf(model.adapter.entries());
-  const gradient = accumulates ? 4 : gradientBytes(model.dtype);
-  const ofTrained = trained.elements * (3 * 4 + gradient);
-  return ofTrained + (withWeights ? weights.bytes : 0);
+  const gradient = accumulates ? 4 : dtypeBytes(model.dtype);
+  // Two moments; the master is the float32 weight itself, or a copy of a narrower one.
+  const copies = 3 * 4 * trained.elements - trained.float32Bytes;
+  return copies + gradient * trained.elements + (withWeights ? weights.bytes : 0);
 }
 
-const gradientBytes = (dtype: ComputeDType) => dtypeBytes(dtype);
-
-function sizeOf(entries: readonly [string, { byteLength: number; dtype: ComputeDType | string }][]) {
+function sizeOf(entries: readonly [string, Pick<Tensor, 'byteLength' | 'dtype'>][]) {
   let bytes = 0;
   let elements = 0;
-  for (const [, tensor] of entries) {
-    bytes += tensor.byteLength;
-    elements += tensor.byteLength / (tensor.dtype === 'bfloat16' ? 2 : 4);
+  let float32Bytes = 0;
+  for (const [, { byteLength, dtype }] of entries) {
+    bytes += byteLength;
+    elements += byteLength / dtypeBytes(dtype);
+    if (dtype === 'float32') float32Bytes += byteLength;
   }
-  return { bytes, elements };
+  return { bytes, elements, float32Bytes };
 }
 
 function freeBytes(): number {

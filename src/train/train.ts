@@ -110,6 +110,8 @@ function checkpointToResume({ resumeFromCheckpoint, outputDir }: ResolvedTrainOp
 async function loadPolicy({ options, startedAt, hub }: Run): Promise<LoadedModel> {
   const loaded = await loadModel(options.model, {
     dtype: options.dtype,
+    // Weights that are trained are kept in float32 and rounded when they are used.
+    ...(!options.usePeft && { weightDtype: 'float32' as const }),
     device: options.device,
     xla: options.xla,
     hub,

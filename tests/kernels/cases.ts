@@ -1,7 +1,12 @@
 import * as tf from '@tensorflow/tfjs';
 import { packedAttention, packedAttentionGradient } from '../../src/kernels/attention.js';
 import { mul, reshape, sum, toFloat32 } from '../../src/kernels/graph-math.js';
-import { linear, lowRankGradient, lowRankUpdate } from '../../src/kernels/linear.js';
+import {
+  linear,
+  lowRankFactorGradients,
+  lowRankInputGradient,
+  lowRankUpdate,
+} from '../../src/kernels/linear.js';
 import { attention, visibility } from '../../src/kernels/oracle/attention.js';
 import * as oracle from '../../src/kernels/oracle/layers.js';
 import * as tokenOracle from '../../src/kernels/oracle/token-scores.js';
@@ -61,16 +66,16 @@ function rotaryCase(): KernelCase {
 function swigluCase(): KernelCase {
   return {
     title: 'SwiGLU',
-    inputs: { x: normal([5, 14], { scale: 2 }) },
-    compute: ['x'],
+    inputs: { gate: normal([5, 7], { scale: 2 }), up: normal([5, 7], { scale: 2 }) },
+    compute: ['gate', 'up'],
     xla: true,
     bfloat16Tolerance: ONE_ROUNDING,
-    forward: (g, { x }) => swiglu(g, x!, 7),
-    backward: (g, { x, dy }) => ({ x: swigluGradient(g, x!, dy!, 7) }),
-    oracle: ({ x }) => {
-      const [gate, up] = tf.split(x!, 2, 1) as [tf.Tensor, tf.Tensor];
-      return oracle.swiglu(gate, up);
+    forward: (g, { gate, up }) => swiglu(g, gate!, up!),
+    backward: (g, { gate, up, dy }) => {
+      const { dGate, dUp } = swigluGradient(g, gate!, up!, dy!);
+      return { gate: dGate, up: dUp };
     },
+    oracle: ({ gate, up }) => oracle.swiglu(gate!, up!),
   };
 }
 
@@ -106,8 +111,8 @@ function lowRankCase(rate: number): KernelCase {
     bfloat16Tolerance: SEVERAL_ROUNDINGS,
     forward: (g, v) => lowRankUpdate(g, v.x!, adapter(v)),
     backward: (g, v) => {
-      const { da, db, dx } = lowRankGradient(g, v.x!, v.dy!, adapter(v));
-      return { a: da, b: db, x: dx };
+      const { da, db } = lowRankFactorGradients(g, v.x!, v.dy!, adapter(v));
+      return { a: da, b: db, x: lowRankInputGradient(g, v.dy!, adapter(v)) };
     },
     oracle: ({ x, a, b }) => {
       const drawn = drawnDropout(rate, seed, [6, 8]);

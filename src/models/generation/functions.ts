@@ -57,7 +57,8 @@ export function generationFunctions(model: LanguageModel, adapter: LoraAdapter |
   const key = JSON.stringify([lora, adapter?.config.rank ?? null]);
   let functions = ofModel.get(key);
   if (functions === undefined) {
-    const spec: LayerSpec = { config: model.config, dtype: model.dtype, pairs: 0, xla: false, lora };
+    const { config, dtype, weightDtype } = model;
+    const spec: LayerSpec = { config, dtype, weightDtype, pairs: 0, xla: false, lora };
     functions = {
       promptLayout: promptLayoutFunction(spec),
       promptLayer: promptLayerFunction(spec),
@@ -153,7 +154,7 @@ function weightsFunction(): NamedFunction {
  * `[P]`; and for each layer its weights, stacked factors and caches.
  */
 function stepFunction(spec: LayerSpec, byPlace: boolean): NamedFunction {
-  const { config, dtype } = spec;
+  const { config, dtype, weightDtype } = spec;
   const shape = headShape(spec);
   const ofLayer: Record<string, DType> = {
     ...layerBodyInputs(spec),
@@ -166,7 +167,7 @@ function stepFunction(spec: LayerSpec, byPlace: boolean): NamedFunction {
     ...{ ids: 'int32', positions: 'int32', slots: 'int32', steps: 'int32' },
     ...{ promptOfSequence: 'int32', promptLengths: 'int32' },
     ...(byPlace && { sequenceAtPlace: 'int32', placeOfSequence: 'int32' }),
-    ...{ frequencies: 'float32', embedding: dtype, ...scoreInputs },
+    ...{ frequencies: 'float32', embedding: weightDtype, ...scoreInputs },
     ...Object.fromEntries(layers),
   };
   return defineNamed('decode_step', inputs, (g, v) => {

@@ -11,7 +11,8 @@ import type { LinearModule, LoraShape } from '../lora-shape.js';
 export const FUSED_MODULES = {
   qkv: ['q_proj', 'k_proj', 'v_proj'],
   output: ['o_proj'],
-  gateUp: ['gate_proj', 'up_proj'],
+  gate: ['gate_proj'],
+  up: ['up_proj'],
   down: ['down_proj'],
 } as const satisfies Record<string, readonly LinearModule[]>;
 
@@ -60,5 +61,5 @@ export function layerBody(
   const attended = attend(layer.heads(linear('qkv', h)));
   const middle = layer.residual(x, linear('output', attended));
   const h2 = layer.norm(middle, layer.input('postNorm'));
-  return layer.residual(middle, linear('down', layer.swiglu(linear('gateUp', h2))));
+  return layer.residual(middle, linear('down', layer.swiglu(linear('gate', h2), linear('up', h2))));
 }

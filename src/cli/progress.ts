@@ -31,6 +31,8 @@ function barProgress(stream: NodeJS.WriteStream): Progress {
   let bar: SingleBar | undefined;
   let current = '';
   const end = () => {
+    // Draws what has come since the last redraw: `stop` alone would leave out lines that wait to be written.
+    bars?.update();
     bars?.stop();
     bars = undefined;
     bar = undefined;
@@ -59,7 +61,10 @@ function barProgress(stream: NodeJS.WriteStream): Progress {
     line(message) {
       // Above a running bar the bar must do the writing, or the two overwrite each other.
       if (bars === undefined) stream.write(`${message}\n`);
-      else bars.log(`${message}\n`);
+      else {
+        bars.log(`${message}\n`);
+        bars.update();
+      }
     },
     end,
   };

@@ -3,7 +3,7 @@ import type { TrainEvent, TrainSummary } from '../train/events.js';
 import type { ResolvedTrainOptions } from '../train/options.js';
 import { newCommand, print, printJson } from './command.js';
 import { EXIT_INTERRUPTED } from './exit-codes.js';
-import { formatNumber, formatSeconds } from './format.js';
+import { formatNumber, formatSeconds, shellWord } from './format.js';
 import { withInterrupt } from './interrupt.js';
 import { hubOptions } from './open-model.js';
 import { createProgress, type Progress, silentProgress } from './progress.js';
@@ -57,8 +57,6 @@ export interface RunTrainingOptions {
   json?: boolean;
   /** Lines to be shown before the run. */
   notices?: readonly string[];
-  /** What is told on the first Ctrl-C. */
-  onInterrupt?: string;
   progress?: Progress;
 }
 
@@ -140,10 +138,12 @@ export function describeSummary(summary: TrainSummary): string {
       `${pairs.bad} rows could not be read and ${pairs.dropped} pairs were dropped; see ${outputDir}.`,
     );
   }
-  lines.push(
-    `loss ${formatNumber(metrics.loss)}, margin ${formatNumber(metrics['rewards/margins'])}, ` +
-      `accuracy ${formatNumber(metrics['rewards/accuracies'])}`,
-  );
+  if (step > 0) {
+    lines.push(
+      `loss ${formatNumber(metrics.loss)}, margin ${formatNumber(metrics['rewards/margins'])}, ` +
+        `accuracy ${formatNumber(metrics['rewards/accuracies'])}`,
+    );
+  }
   if (evaluation !== null) {
     lines.push(
       `evaluation: loss ${formatNumber(evaluation.eval_loss)}, margin ${formatNumber(evaluation['eval_rewards/margins'])}, ` +
@@ -152,11 +152,9 @@ export function describeSummary(summary: TrainSummary): string {
   }
   if (weights !== null) lines.push(`The ${weights.kind} is in ${weights.path}.`);
   if (outcome === 'interrupted') {
-    lines.push(
-      summary.checkpoint === null
-        ? 'Nothing was saved: no step had been finished.'
-        : `Go on with: persona-dpo train --config ${outputDir}/config.yaml --resume-from-checkpoint true`,
-    );
+    if (summary.checkpoint === null) lines.push('No step had been finished, so there is no checkpoint yet.');
+    const config = shellWord(`${outputDir}/config.yaml`);
+    lines.push(`Go on with: npx persona-dpo train --config ${config} --resume-from-checkpoint true`);
   }
   return lines.join('\n');
 }

@@ -276,7 +276,10 @@ describe('describeSummary', () => {
     expect(text).toContain('Interrupted after 3 of 10 steps on 20 pairs in 5 s.');
     expect(text).toContain('1 rows could not be read and 2 pairs were dropped');
     expect(text).toContain('persona-dpo train --config out/config.yaml --resume-from-checkpoint true');
-    expect(describeSummary({ ...summary, checkpoint: null })).toContain('Nothing was saved');
+    expect(describeSummary({ ...summary, checkpoint: null })).toMatch(/no checkpoint yet\.\nGo on with: /);
+    expect(describeSummary({ ...summary, outputDir: "it's here" })).toContain(
+      "--config 'it'\\''s here/config.yaml' --resume",
+    );
   });
 
   test('of a finished run says where the weights are', () => {

@@ -61,7 +61,7 @@ export const foreignOptions: Readonly<Record<string, ForeignOption>> = {
   },
 
   precompute_ref_log_probs: fixed(
-    [true],
+    [true, false],
     'reference log-probabilities are always computed before training here, and kept on disk',
   ),
   padding_free: fixed([true, false], 'batches are always packed without padding'),
@@ -70,17 +70,10 @@ export const foreignOptions: Readonly<Record<string, ForeignOption>> = {
   optim: fixed(['adamw_torch', 'adamw_torch_fused', 'adamw_hf', 'adamw'], 'the optimizer is AdamW'),
   logging_strategy: fixed(['steps'], 'metrics are logged every logging_steps'),
   lora_task_type: fixed(['CAUSAL_LM'], 'only causal language models are trained here'),
-  trust_remote_code: onlyOff('no code that comes with a model is ever run here'),
-  attn_implementation: fixed([null, 'eager', 'sdpa'], 'there is one attention here, over packed rows'),
-  dataset_num_proc: fixed([null, 1], 'pairs are tokenized in one process'),
-  gradient_checkpointing_kwargs: fixed([null], 'recomputation has no settings here'),
   lr_scheduler_kwargs: fixed([null], 'the schedules have no settings beyond warmup_steps'),
   push_to_hub: onlyOff(
     'nothing is uploaded from here; the output folder is in the format that the Hub takes',
   ),
-  use_liger_kernel: onlyOff('kernels for PyTorch have no meaning here'),
-  torch_compile: onlyOff('use xla: true to compile'),
-  tf32: onlyOff('use dtype'),
   disable_tqdm: fixed([true, false, null], 'progress is drawn on terminals only'),
 
   fp16: onlyOff('float16 needs loss scaling, which is not done here; use dtype: bfloat16'),
@@ -96,8 +89,8 @@ export const foreignOptions: Readonly<Record<string, ForeignOption>> = {
   sync_ref_model: onlyOff('the reference stays as it was, because its log-probabilities are computed once'),
   activation_offloading: onlyOff('use gradient_checkpointing and memory_budget'),
   packing: refused('pairs are always packed, without one seeing another'),
-  deepspeed: refused('training runs in one process here'),
-  fsdp: refused('training runs in one process here'),
+  deepspeed: fixed([null, ''], 'training runs in one process here'),
+  fsdp: fixed([null, ''], 'training runs in one process here'),
   dataset_name: refused(
     'give a JSONL file as pairs: FILE; the Hub’s datasets can be exported with datasets.to_json',
   ),
@@ -216,6 +209,14 @@ export const foreignOptions: Readonly<Record<string, ForeignOption>> = {
       ],
       'there is no PyTorch here',
     ),
+    // How fast PyTorch does it, not what it does.
+    ...ignored(['attn_implementation'], 'there is one attention here, over packed rows'),
+    ...ignored(['dataset_num_proc'], 'pairs are tokenized in one process'),
+    ...ignored(['gradient_checkpointing_kwargs'], 'recomputation has no settings here'),
+    ...ignored(['tf32'], 'dtype says what matrix products are computed in'),
+    ...ignored(['torch_compile'], 'xla: true compiles here'),
+    ...ignored(['use_liger_kernel'], 'there is no PyTorch here'),
+    ...ignored(['trust_remote_code'], 'no code that comes with a model is ever run here'),
     ...ignored(['full_determinism'], 'a run with the same seed and threads always repeats itself'),
     ...ignored(['precompute_ref_batch_size'], 'reference passes are packed up to token_budget'),
     ...ignored(['router_aux_loss_coef'], 'there are no mixtures of experts here'),

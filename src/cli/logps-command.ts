@@ -1,4 +1,5 @@
 import type { Command } from 'commander';
+import { DataError } from '../errors.js';
 import { newCommand, numberFlag, printJson, wholeNumber } from './command.js';
 import { withInterrupt } from './interrupt.js';
 import {
@@ -63,14 +64,16 @@ async function printLogps(
   progress: ReturnType<typeof createProgress>,
   signal: AbortSignal,
 ) {
-  const [{ readPairs }, { tokenizePairs }, { pairLogps }] = await Promise.all([
+  const [{ readPairs }, { checkFile }, { tokenizePairs }, { pairLogps }] = await Promise.all([
     import('../data/read-pairs.js'),
+    import('../train/check-inputs.js'),
     import('../data/tokenize.js'),
     import('../train/pair-logps.js'),
   ]);
+  checkFile('--pairs', flags.pairs);
   const { pairs, bad } = await readPairs(flags.pairs);
   for (const { line, reason } of bad) progress.line(`note: ${flags.pairs}:${line}: ${reason}`);
-  const opened = await openModel(flags, progress);
+  const opened = await openModel(flags, progress, signal);
   const { model, tokenizer } = opened;
   const asked = flags.persona
     ? pairs
@@ -80,6 +83,8 @@ async function printLogps(
     personaTemplate: personaTemplateOf(flags),
   });
   for (const { id, reason } of dropped) progress.line(`note: pair ${id} is left out: ${reason}`);
+  if (tokenized.length === 0)
+    throw new DataError(`none of the ${pairs.length} pairs can be used`, { file: flags.pairs });
   let done = 0;
   for await (const { pair, chosenLogps, rejectedLogps } of pairLogps(model, tokenized, {
     tokenBudget: flags.tokenBudget,

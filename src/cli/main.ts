@@ -1,5 +1,5 @@
 #!/usr/bin/env node
-import { CommanderError } from 'commander';
+import { type Command, CommanderError } from 'commander';
 import { describeError, errorAsJson, exitCodeOf } from './exit-codes.js';
 import { createProgram, normalizeFlags } from './program.js';
 
@@ -24,13 +24,14 @@ async function main(argv: readonly string[]): Promise<void> {
     if (process.exitCode === 0) return;
     if (words.includes('--json') && !(error instanceof CommanderError))
       process.stdout.write(`${errorAsJson(error)}\n`);
-    process.stderr.write(`${describe(error, words)}\n`);
+    process.stderr.write(`${describe(error, words, program)}\n`);
   }
 }
 
-function describe(error: unknown, words: readonly string[]): string {
+function describe(error: unknown, words: readonly string[], program: Command): string {
   if (!(error instanceof CommanderError)) return describeError(error, { debug: words.includes('--debug') });
-  const command = words.find((word) => !word.startsWith('-'));
-  const where = command === undefined ? 'persona-dpo --help' : `persona-dpo ${command} --help`;
+  const asked = words.find((word) => !word.startsWith('-'));
+  const command = program.commands.find((one) => one.name() === asked);
+  const where = command === undefined ? 'persona-dpo --help' : `persona-dpo ${command.name()} --help`;
   return `${error.message}\nSee \`${where}\`.`;
 }

@@ -31,12 +31,14 @@ What is known about this person: {{ persona }}`;
  * @throws ConfigError when it is not valid Jinja or does not use `persona`
  */
 export function createPersonaTemplate(source: string = DEFAULT_PERSONA_TEMPLATE): PersonaTemplate {
-  const render = compileJinja(source, 'persona template');
+  return compilePersonaTemplate(source, 'persona template');
+}
+
+function compilePersonaTemplate(source: string, what: string): PersonaTemplate {
+  const render = compileJinja(source, what);
   const probe = 'zqpersonaqz';
   if (!render({ persona: probe }).includes(probe)) {
-    throw new ConfigError(
-      'The persona template must show the persona: expected {{ persona }} in it, found none.',
-    );
+    throw new ConfigError(`The ${what} must show the persona: expected {{ persona }} in it, found none.`);
   }
   const placesSystem = render({ persona: '', system: probe }).includes(probe);
   return {
@@ -51,7 +53,7 @@ export function createPersonaTemplate(source: string = DEFAULT_PERSONA_TEMPLATE)
 
 /** @throws ConfigError when the file cannot be read, or is not a persona template */
 export function loadPersonaTemplate(path: string): PersonaTemplate {
-  return createPersonaTemplate(readTemplateFile(path, 'persona template'));
+  return compilePersonaTemplate(readTemplateFile(path, 'persona template'), `persona template ${path}`);
 }
 
 /**

@@ -202,6 +202,18 @@ function resolve(input: Partial<TrainOptions>, style: NameStyle): ResolvedTrainO
   return resolved;
 }
 
+/** LoRA's options that differ from their defaults in a run that trains all weights, by their names in files. */
+export function idleLoraOptions(options: ResolvedTrainOptions): string[] {
+  if (options.usePeft) return [];
+  const names = ['loraR', 'loraAlpha', 'loraDropout', 'loraTargetModules', 'useRslora'] as const;
+  return names
+    .filter((name) => {
+      const byDefault: unknown = trainFields[name].safeParse(undefined).data;
+      return JSON.stringify(options[name]) !== JSON.stringify(byDefault);
+    })
+    .map(toFileName);
+}
+
 /** Combinations that each option alone can't show to be wrong. */
 function checkTogether(options: ResolvedTrainOptions, style: NameStyle): void {
   const name = (key: TrainOptionName) => nameIn(style, key);
@@ -245,11 +257,18 @@ function describeIssue(issue: z.core.$ZodIssue, given: Record<string, unknown>, 
   return [`${name}: expected ${expectation(issue)}, got ${value}`];
 }
 
+const TYPE_NAMES: Readonly<Record<string, string>> = {
+  int: 'a whole number',
+  boolean: 'true or false',
+  array: 'a list of them',
+  string: 'text',
+};
+
 /** What a value should have been, in words that follow "expected". */
 function expectation(issue: z.core.$ZodIssue): string {
   switch (issue.code) {
     case 'invalid_type':
-      return issue.expected === 'int' ? 'a whole number' : `a ${issue.expected}`;
+      return TYPE_NAMES[issue.expected] ?? `a ${issue.expected}`;
     case 'invalid_value': {
       const values = issue.values.map(String);
       return values.length === 1 ? `${values[0]}` : `one of ${values.join(', ')}`;

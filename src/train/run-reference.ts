@@ -2,6 +2,7 @@
 
 import { join } from 'node:path';
 import type { TokenizedPair } from '../data/tokenize.js';
+import { ConfigError } from '../errors.js';
 import { loadAdapter } from '../models/adapter-files.js';
 import type { HubOptions } from '../models/hub-options.js';
 import { type LoadedModel, loadModel } from '../models/load-model.js';
@@ -33,6 +34,7 @@ export async function openRunReference(
   const adapter = referenceAdapter === null ? null : loadAdapter(referenceAdapter, reference.model.config);
   const cacheDir = options.referenceCache ?? join(installHome(), 'reference-logps');
   try {
+    if (!own) checkVocabulary(referenceModel, reference.model.config.vocabSize, pairs);
     onEvent({ type: 'stage', message: 'computing reference log-probabilities' });
     return await openReferenceLogps(reference.model, pairs, {
       cacheDir,
@@ -45,5 +47,19 @@ export async function openRunReference(
   } finally {
     adapter?.dispose();
     if (!own) reference.dispose();
+  }
+}
+
+/** The policy's token ids mean nothing to a reference with another tokenizer; ids it does not have give that away. */
+function checkVocabulary(name: string, vocabSize: number, pairs: readonly TokenizedPair[]): void {
+  for (const { id, promptIds, chosenIds, rejectedIds } of pairs) {
+    for (const ids of [promptIds, chosenIds, rejectedIds]) {
+      const foreign = ids.find((token) => token >= vocabSize);
+      if (foreign === undefined) continue;
+      throw new ConfigError(
+        `reference_model ${name} has ${vocabSize} tokens, and the policy's tokenizer gives ${foreign} in pair ${id}: ` +
+          'the reference must have the same tokenizer as the policy',
+      );
+    }
   }
 }

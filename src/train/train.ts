@@ -12,10 +12,12 @@ import type { HubOptions } from '../models/hub-options.js';
 import { type LoadedModel, loadModel } from '../models/load-model.js';
 import { saveModel } from '../models/save-model.js';
 import { dtypeBytes } from '../runtime/dtypes.js';
+import { checkInputs } from './check-inputs.js';
 import { newestCheckpoint, readTrainerState, type TrainerState } from './checkpoint.js';
 import type { TrainEvent, TrainOutcome, TrainSummary } from './events.js';
 import { planMemory } from './memory-plan.js';
 import {
+  idleLoraOptions,
   optionsToYaml,
   type ResolvedTrainOptions,
   resolveTrainOptions,
@@ -61,6 +63,17 @@ export async function train(input: TrainOptions, hooks: TrainHooks = {}): Promis
   const started = performance.now();
   const run = await openRun(resolveTrainOptions(input), hooks);
   const { options, onEvent } = run;
+  if (options.resumeFromCheckpoint === true && run.resumeFrom === null) {
+    onEvent({
+      type: 'notice',
+      message: `there is no checkpoint in ${options.outputDir}; the run begins anew`,
+    });
+  }
+  const idle = idleLoraOptions(options);
+  if (idle.length > 0) {
+    const message = `${idle.join(', ')} without use_peft: all weights are trained, not an adapter`;
+    onEvent({ type: 'notice', message });
+  }
   onEvent({ type: 'stage', message: `loading ${options.model}` });
   const loaded = await loadPolicy(run);
   try {
@@ -83,6 +96,7 @@ export async function train(input: TrainOptions, hooks: TrainHooks = {}): Promis
 /** Checks the output folder, finds the checkpoint to go on from, and writes down the options. */
 async function openRun(options: ResolvedTrainOptions, hooks: TrainHooks): Promise<Run> {
   const resuming = options.resumeFromCheckpoint !== false;
+  checkInputs(options);
   prepareOutputFolder(options.outputDir, resuming);
   const resumeFrom = checkpointToResume(options);
   const saved = resumeFrom === null ? null : readTrainerState(resumeFrom);
@@ -95,7 +109,7 @@ async function openRun(options: ResolvedTrainOptions, hooks: TrainHooks): Promis
     startedAt: saved?.startedAt ?? new Date().toISOString(),
     onEvent: hooks.onEvent ?? (() => {}),
     signal: hooks.signal ?? new AbortController().signal,
-    hub: hooks.hub ?? {},
+    hub: { ...hooks.hub, ...(hooks.signal !== undefined && { signal: hooks.signal }) },
   };
 }
 

@@ -66,9 +66,23 @@ export async function loadTrainingData(
     evaluation: await tokenized.all('evaluation', evaluationRows),
   };
   await tokenized.report(onEvent);
-  if (data.train.length === 0)
-    throw new DataError('no pair is left to train on', { file: options.pairs[0] as string });
+  if (data.train.length === 0) throw nothingLeft(options, rows.length, tokenized.dropped);
   return { ...data, bad: reader.bad, dropped: tokenized.dropped.length, fingerprint: fingerprintOf(data) };
+}
+
+function nothingLeft(
+  { pairs, evalSplit }: Options,
+  rows: number,
+  dropped: readonly { set: string; row: number; reason: string }[],
+): DataError {
+  const first = dropped.find(({ set }) => set === 'train');
+  const why =
+    first !== undefined
+      ? `; the first was dropped because: ${first.reason}`
+      : evalSplit > 0
+        ? `: eval_split ${evalSplit} sets all ${rows} aside for evaluation (users are kept together)`
+        : '';
+  return new DataError(`no pair is left to train on${why}`, { file: pairs[0] as string });
 }
 
 /** Reads files of pairs; bad rows of the n-th file with some go to the n-th quarantine file. */

@@ -69,7 +69,7 @@ describe('wrong usage ends with 2 and one clear message', () => {
   writeFileSync(twice, 'model: m\npairs: p.jsonl\noutput_dir: o\nfp16: true\ndeepspeed: x\n');
 
   test.each<[string[], string]>([
-    [['trian'], "unknown command 'trian'\n(Did you mean train?)"],
+    [['trian'], "unknown command 'trian'\n(Did you mean train?)\nSee `persona-dpo --help`."],
     [['train', '--lerning-rate', '1'], "unknown option '--lerning-rate'\n(Did you mean --learning-rate?)"],
     [['train', '--model', 'm'], 'pairs is required: Preference pairs to train on'],
     [
@@ -85,7 +85,7 @@ describe('wrong usage ends with 2 and one clear message', () => {
     [['train', '--config', join(folder, 'none.yaml')], 'none.yaml cannot be read'],
     [
       ['train', '--model', 'm', '--deepspeed', 'ds.json'],
-      'deepspeed is an option of TRL that is not used here',
+      'deepspeed: "ds.json" is not possible here: training runs in one process here',
     ],
     [['generate'], "required option '--model <ID|DIR|FILE>' not specified"],
     [['generate', '--model', 'm', '--prompt', 'a', '--prompts', 'b'], 'give --prompt or --prompts, not both'],
@@ -126,10 +126,10 @@ describe('wrong usage ends with 2 and one clear message', () => {
   });
 });
 
-test('a file that is not there ends with 1', async () => {
+test('a file that is not there ends with 2, the flag named', async () => {
   const { code, stderr } = await runCli(['logps', '--model', 'm', '--pairs', join(folder, 'none.jsonl')]);
-  expect(stderr).toContain('none.jsonl');
-  expect(code).toBe(1);
+  expect(stderr).toMatch(/^error: --pairs: there is no file .*none\.jsonl$/m);
+  expect(code).toBe(2);
 });
 
 describe('normalizeFlags', () => {

@@ -106,7 +106,10 @@ describe('wrong values', () => {
     [{ warmupSteps: 2.5 }, 'warmupSteps: expected a whole number of steps, or a share below 1, got 2.5'],
     [{ maxSteps: 0 }, 'maxSteps: expected -1 (no limit) or a number of steps above 0, got 0'],
     [{ memoryBudget: 'lots' }, 'bytes, such as 6GB or 512MB, got "lots"'],
-    [{ gradientCheckpointing: 'always' }, 'gradientCheckpointing: expected a boolean, or auto, got "always"'],
+    [
+      { gradientCheckpointing: 'always' },
+      'gradientCheckpointing: expected true or false, or auto, got "always"',
+    ],
     [{ lossType: 'kto' }, 'lossType: expected one of sigmoid, hinge'],
     [{ lossType: ['sigmoid', 'kto'] }, 'lossType: expected one of sigmoid, hinge'],
   ])('%j', (wrong, message) => {
@@ -166,7 +169,10 @@ describe('files', () => {
       use_peft: true
       lora_r: 32
       lora_target_modules: all-linear
-      precompute_ref_log_probs: true
+      precompute_ref_log_probs: false
+      attn_implementation: flash_attention_2
+      gradient_checkpointing_kwargs: {use_reentrant: false}
+      deepspeed: null
       report_to: none
       optim: adamw_torch
       push_to_hub: false
@@ -185,7 +191,7 @@ describe('files', () => {
       loraTargetModules: ['all-linear'],
       reportTo: ['none'],
     });
-    expect(notices).toHaveLength(5);
+    expect(notices).toHaveLength(8);
     expect(notices).toContain('run_name is passed over: nothing is uploaded from here');
   });
 
@@ -193,8 +199,8 @@ describe('files', () => {
     ['learning_rat: 1', 'unknown option learning_rat; did you mean learning_rate?'],
     ['learningRate: 1', 'unknown option learningRate; did you mean learning_rate?'],
     ['fp16: true', 'fp16: true is not possible here: float16 needs loss scaling'],
-    ['deepspeed: ds.json', 'deepspeed is an option of TRL that is not used here'],
-    ['precompute_ref_log_probs: false', 'always computed before training'],
+    ['deepspeed: ds.json', 'deepspeed: "ds.json" is not possible here: training runs in one process'],
+    ['dataset_name: a/b', 'give a JSONL file as pairs: FILE'],
     ['warmup_ratio: 3', 'warmup_ratio: expected a share in [0, 1), got 3'],
     ['model_revision: v2', 'owner/name@v2'],
     ['- model', 'expected lines of "option: value", got a list'],

@@ -1,5 +1,5 @@
 import { CommanderError } from 'commander';
-import { ConfigError, PersonaDpoError } from '../errors.js';
+import { CheckpointError, ConfigError, PersonaDpoError } from '../errors.js';
 
 export const EXIT_OK = 0;
 export const EXIT_FAILED = 1;
@@ -12,6 +12,7 @@ export function exitCodeOf(error: unknown): number {
   if (error instanceof CommanderError) return error.exitCode === 0 ? EXIT_OK : EXIT_USAGE;
   if (error instanceof ConfigError) return EXIT_USAGE;
   if (error instanceof Error && error.name === 'AbortError') return EXIT_INTERRUPTED;
+  if (error instanceof CheckpointError && error.details.hub === 'aborted') return EXIT_INTERRUPTED;
   return EXIT_FAILED;
 }
 

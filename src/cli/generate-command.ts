@@ -82,7 +82,7 @@ export function generateCommand(): Command {
 async function generateAnswers(flags: GenerateFlags, progress: Progress, signal: AbortSignal): Promise<void> {
   const questions = await readQuestions(flags);
   const personaTemplate = personaTemplateOf(flags);
-  const opened = await openModel(flags, progress);
+  const opened = await openModel(flags, progress, signal);
   const streams = questions.length === 1 && flags.samples === 1 && flags.json !== true;
   try {
     for (let start = 0; start < questions.length; start += flags.batchSize) {

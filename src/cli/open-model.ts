@@ -46,15 +46,19 @@ export function addModelFlags(command: Command): Command {
 /** A loaded model that has a tokenizer. */
 export type OpenModel = LoadedModel & { readonly tokenizer: Tokenizer };
 
-/** Loads the model that the flags name; one on the Hub is fetched first. Whoever opens it disposes it. */
-export async function openModel(flags: ModelFlags, progress: Progress): Promise<OpenModel> {
+/** Loads the model that the flags name; one on the Hub is fetched first. `signal` ends that. Whoever opens it disposes it. */
+export async function openModel(
+  flags: ModelFlags,
+  progress: Progress,
+  signal?: AbortSignal,
+): Promise<OpenModel> {
   const { loadModel } = await import('../models/load-model.js');
   const loaded = await loadModel(flags.model, {
     dtype: flags.dtype,
     device: flags.device,
     ...(flags.adapter === undefined ? {} : { adapter: flags.adapter }),
     ...(flags.threads === undefined ? {} : { threads: flags.threads }),
-    hub: hubOptions(progress),
+    hub: { ...hubOptions(progress), ...(signal === undefined ? {} : { signal }) },
     onProgress: (done, total) =>
       progress.update('loading', done, total, `${formatBytes(done)} of ${formatBytes(total)}`),
   }).finally(() => progress.end());

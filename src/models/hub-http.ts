@@ -80,7 +80,8 @@ export async function withRetries<T>(
       if (tries >= maxAttempts) {
         throw hubError(
           'unreachable',
-          `${what} could not be had from ${endpoint} in ${maxAttempts} tries: ${error.message}.`,
+          `${what} could not be had from ${endpoint} in ${maxAttempts} tries: ${error.message}. ` +
+            'Once it is in the cache no network is needed; a local folder or .gguf file will do as well.',
           { cause: error },
         );
       }

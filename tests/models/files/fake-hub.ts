@@ -64,8 +64,8 @@ export function fakeHubs(): (
       response.writeHead(from > 0 ? 206 : 200, { 'content-length': rest.length, ...(from > 0 ? range : {}) });
       const cut = request.server === 'files' ? hub.cuts.shift() : undefined;
       if (cut === undefined || cut >= rest.length) response.end(rest);
-      // the pause lets the bytes go out before the connection is cut
-      else response.write(rest.subarray(0, cut), () => setTimeout(() => response.destroy(), 20));
+      // the pause lets the bytes be read, on a busy machine too, before the connection is cut
+      else response.write(rest.subarray(0, cut), () => setTimeout(() => response.destroy(), 250));
     };
 
     const filesOrigin = await listen((request, response) => {

@@ -1,7 +1,6 @@
 /** What this machine gives to training: measured, not looked up. */
 
-import { readFileSync } from 'node:fs';
-import { availableParallelism, cpus, freemem, totalmem } from 'node:os';
+import { availableParallelism, cpus, totalmem } from 'node:os';
 import { attr } from './attributes.js';
 import { execute } from './execute.js';
 import { runtime } from './runtime.js';
@@ -24,7 +23,7 @@ export function machineReport(): MachineReport {
     cpu: cpus()[0]?.model.trim() ?? 'unknown',
     cores: availableParallelism(),
     memoryBytes,
-    availableBytes: Math.min(memoryBytes, availableMemory()),
+    availableBytes: Math.min(memoryBytes, process.availableMemory()),
   };
 }
 
@@ -73,15 +72,4 @@ function timeProducts(matrix: Tensor, repeats: number): number {
     row.data();
     return (performance.now() - start) / 1000;
   });
-}
-
-/** Linux counts what it could give back from caches; elsewhere there is only what lies idle. */
-function availableMemory(): number {
-  try {
-    const kilobytes = /^MemAvailable:\s+(\d+) kB/m.exec(readFileSync('/proc/meminfo', 'utf8'))?.[1];
-    if (kilobytes !== undefined) return Number(kilobytes) * 1024;
-  } catch {
-    // Not Linux.
-  }
-  return freemem();
 }

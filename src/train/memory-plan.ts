@@ -1,6 +1,5 @@
 /** How much memory a run takes, and what it does about it: recomputing activations, smaller packed rows. */
 
-import { freemem } from 'node:os';
 import type { PackedBatch } from '../data/pack.js';
 import { ConfigError } from '../errors.js';
 import type { LanguageModel } from '../models/language-model.js';
@@ -126,7 +125,8 @@ function sizeOf(entries: readonly [string, Pick<Tensor, 'byteLength' | 'dtype'>]
 function freeBytes(): number {
   const { device, devices } = runtime();
   const chosen = devices.find(({ name }) => name === device);
-  return chosen?.type === 'GPU' ? chosen.memoryBytes : freemem();
+  // Counts the limit of a container, too.
+  return chosen?.type === 'GPU' ? chosen.memoryBytes : process.availableMemory();
 }
 
 function gigabytes(bytes: number): string {

@@ -45,6 +45,7 @@ export {
   ShapeError,
   TrainingError,
 } from './errors.js';
+export * as oracle from './kernels/oracle/index.js';
 export { type BradleyTerryOptions, bradleyTerryLoss } from './losses/bradley-terry-loss.js';
 export { type DpoLossOptions, type DpoLossResult, dpoLoss } from './losses/dpo-loss.js';
 export {

@@ -5,6 +5,7 @@ import { writeFileAtomic } from './atomic-write.js';
 
 export type Role = 'system' | 'user' | 'assistant' | 'tool';
 
+/** One turn of a conversation. */
 export interface Message {
   role: Role;
   content: string;
@@ -46,8 +47,10 @@ export interface TokenPair extends PairContext {
   rejectedIds: number[];
 }
 
+/** A row of a pairs file in one of its three forms. */
 export type PairRow = PreferencePair | TextPair | TokenPair;
 
+/** Whether a row holds messages (a conversation with two answers), rather than plain strings or token ids. */
 export function isPreferencePair(pair: PairRow): pair is PreferencePair {
   return 'prompt' in pair;
 }

@@ -51,7 +51,11 @@ function compilePersonaTemplate(source: string, what: string): PersonaTemplate {
   };
 }
 
-/** @throws ConfigError when the file cannot be read, or is not a persona template */
+/**
+ * The persona template in a file, see {@link createPersonaTemplate}.
+ *
+ * @throws ConfigError when the file cannot be read, or is not a persona template
+ */
 export function loadPersonaTemplate(path: string): PersonaTemplate {
   return compilePersonaTemplate(readTemplateFile(path, 'persona template'), `persona template ${path}`);
 }

@@ -7,6 +7,7 @@ import { ConfigError } from '../errors.js';
 /** The whole state: four unsigned 32-bit integers, not all zero. */
 export type RandomState = readonly [number, number, number, number];
 
+/** Numbers that repeat themselves for the same seed. */
 export interface Random {
   /** Uniform integer in `[0, 2^32)`. */
   uint32(): number;

@@ -15,6 +15,7 @@ export type ReadRow =
   | { ok: true; line: number; pair: PairRow }
   | { ok: false; line: number; reason: string; raw: string };
 
+/** A row that could not be used, and why. */
 export interface BadRow {
   file: string;
   /** 1-based. */
@@ -31,6 +32,7 @@ export interface ReadPairsOptions {
   maxRowBytes?: number;
 }
 
+/** What a pairs file holds. */
 export interface ReadPairsResult {
   pairs: PairRow[];
   bad: BadRow[];

@@ -31,6 +31,7 @@ import { fitPair, type TruncationOptions } from './truncate.js';
 
 export { encodePrompt, type PromptOptions } from './prompt.js';
 
+/** A pair as token ids; `promptIds` before either response is a whole conversation. */
 export interface TokenizedPair {
   id: string;
   promptIds: number[];
@@ -39,6 +40,7 @@ export interface TokenizedPair {
   user?: string;
 }
 
+/** How pairs become token ids. */
 export interface TokenizeOptions extends PromptOptions, TruncationOptions {
   /**
    * What plain strings are. `raw`: text that goes on, as in TRL, with an end-of-sequence token after it.

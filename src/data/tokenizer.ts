@@ -18,6 +18,7 @@ export interface DecodeOptions {
   skipSpecialTokens?: boolean;
 }
 
+/** A model's tokenizer with its chat template and special tokens. */
 export interface Tokenizer {
   /** Largest token id plus one; a model's vocabulary may be padded to more. */
   readonly vocabSize: number;
@@ -41,6 +42,7 @@ export interface Tokenizer {
   idToToken(id: number): string | undefined;
 }
 
+/** Another chat template, and what templates are told. */
 export interface LoadTokenizerOptions extends Pick<ChatTemplateOptions, 'variables' | 'now'> {
   /** A Jinja file to use in place of the model's own chat template. */
   chatTemplateFile?: string;

@@ -18,10 +18,12 @@ export const DPO_LOSS_TYPES = [
   'sft',
   'sigmoid_norm',
 ] as const;
+/** One of `DPO_LOSS_TYPES`. */
 export type DpoLossType = (typeof DPO_LOSS_TYPES)[number];
 
 /** TRL 1.13's `f_divergence_type`. */
 export const F_DIVERGENCE_TYPES = ['reverse_kl', 'forward_kl', 'js_divergence', 'alpha_divergence'] as const;
+/** One of `F_DIVERGENCE_TYPES`. */
 export type FDivergenceType = (typeof F_DIVERGENCE_TYPES)[number];
 
 /** Options of the DPO losses: TRL 1.13's, with its defaults, in camelCase. */

@@ -96,6 +96,7 @@ function adaptedModules(files: AdapterFiles, config: ModelConfig): LinearModule[
   return LINEAR_MODULES.filter((module) => modules.has(module));
 }
 
+/** What an adapter's `adapter_config.json` says about where it belongs. */
 export interface SaveAdapterOptions {
   /** What adapter_config.json calls the base model: a Hub id or a folder. Default: nothing. */
   baseModel?: string | null;

@@ -10,6 +10,7 @@ import { LoraAdapter } from './lora-adapter.js';
 import { LINEAR_MODULES, type LinearModule } from './lora-shape.js';
 import { isTargeted } from './peft-config.js';
 
+/** Size and place of a new adapter. */
 export interface CreateAdapterOptions {
   /** PEFT's `r`, from 1. Default 8. */
   rank?: number;

@@ -15,6 +15,7 @@ import { loadModelFiles, type TokenizerSource } from './model-files.js';
 import { type FingerprintOptions, modelFingerprint, weightFilesOf } from './model-fingerprint.js';
 import { resolveModel } from './model-location.js';
 
+/** How a model is loaded and what it computes in. */
 export interface LoadModelOptions extends Pick<RuntimeOptions, 'device' | 'threads'> {
   /** What linear layers compute in. Norms, softmax and log-probabilities are float32 in both. Default `bfloat16`. */
   dtype?: ComputeDType;

@@ -4,6 +4,7 @@ import { keep, type Tensor } from '../runtime/tensor.js';
 import type { LinearModule, LoraShape } from './lora-shape.js';
 import { parameterAt } from './parameter-ids.js';
 
+/** An adapter's size, factor and place. */
 export interface LoraConfig {
   rank: number;
   alpha: number;

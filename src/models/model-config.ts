@@ -20,6 +20,7 @@ export type RopeScaling =
       originalMaxPositionEmbeddings: number;
     };
 
+/** What the computation of a model of the Llama family depends on. */
 export interface ModelConfig {
   architecture: Architecture;
   vocabSize: number;

@@ -6,6 +6,7 @@ import { hfTensors, type MasterWeights } from './hf-tensors.js';
 import type { LoadedModel } from './load-model.js';
 import { type WriteModelOptions, writeModelFolder } from './model-folder.js';
 
+/** How a model is written. */
 export interface SaveModelOptions extends WriteModelOptions {
   /** What the weights are stored in. Default: the model's compute dtype. */
   dtype?: ComputeDType;

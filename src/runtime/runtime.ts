@@ -8,6 +8,7 @@ import { loadTensorflow } from './tensorflow-library.js';
 
 export type DeviceChoice = 'auto' | 'cpu' | 'cuda';
 
+/** How TensorFlow is started. */
 export interface RuntimeOptions {
   /** Where tensors live and ops run: `cuda` is the first GPU, `auto` a GPU if there is one. Default `auto`. */
   device?: DeviceChoice;
@@ -22,6 +23,7 @@ export interface RuntimeOptions {
   directory?: string;
 }
 
+/** A device that TensorFlow sees. */
 export interface DeviceInfo {
   /** TensorFlow's name, e.g. `/job:localhost/replica:0/task:0/device:CPU:0`. */
   name: string;

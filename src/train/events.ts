@@ -3,6 +3,7 @@
 /** Metrics by TRL's names: `loss`, `rewards/margins`, `grad_norm`, `eval_loss`, ... */
 export type Metrics = Readonly<Record<string, number>>;
 
+/** What `train` tells while it runs. */
 export type TrainEvent =
   /** A part of the work begins; `message` says so in a few words. */
   | { type: 'stage'; message: string }
@@ -30,6 +31,7 @@ export type TrainEvent =
 /** How a run ended. */
 export type TrainOutcome = 'finished' | 'stopped-early' | 'interrupted';
 
+/** How a run ended, and where its results are. */
 export interface TrainSummary {
   outcome: TrainOutcome;
   /** Optimizer steps done, those before a resumption included. */

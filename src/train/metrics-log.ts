@@ -4,6 +4,7 @@ import { closeSync, existsSync, fsyncSync, openSync, readFileSync, writeSync } f
 import { writeFileAtomic } from '../data/atomic-write.js';
 import type { Metrics } from './events.js';
 
+/** One row of `metrics.jsonl`. */
 export interface MetricsRow extends Metrics {
   readonly step: number;
 }

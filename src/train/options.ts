@@ -15,7 +15,7 @@ import { nearestName, toCodeName, toFileName } from './option-names.js';
 
 /**
  * What `train` takes: `model`, `pairs` and `outputDir`, and anything else that should differ from its default.
- * Each option is told in `option-fields.ts`, which also makes `persona-dpo train --help`.
+ * `persona-dpo train --help` tells what each option means (there in snake_case).
  */
 export type TrainOptions = z.input<typeof trainOptionsSchema>;
 

@@ -22,6 +22,7 @@ export interface PackedLogpsOptions {
   padToMultipleOf?: number;
 }
 
+/** How pairs are packed while they are scored. */
 export interface PairLogpsOptions extends PackedLogpsOptions {
   /** Most tokens of one packed forward pass; a longer pair gets a pass of its own. Default 2,048. */
   tokenBudget?: number;

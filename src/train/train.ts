@@ -32,6 +32,7 @@ import { TrainingBatches } from './training-batches.js';
 import { loadTrainingData, type TrainingData } from './training-data.js';
 import { checkTrajectory, trajectoryOptions } from './trajectory-options.js';
 
+/** How a program follows and stops a run. */
 export interface TrainHooks {
   /** Told of everything that happens, in order. */
   onEvent?: (event: TrainEvent) => void;

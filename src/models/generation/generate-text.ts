@@ -23,6 +23,7 @@ export interface GenerateTextOptions extends GenerateOptions {
   skipSpecialTokens?: boolean;
 }
 
+/** One finished answer. */
 export interface TextCompletion extends Completion {
   /** Without the stop token and what follows a stop string; `ids` has both. */
   text: string;
@@ -30,6 +31,7 @@ export interface TextCompletion extends Completion {
   stopString: string | null;
 }
 
+/** What `generateStream` gives: a piece of text, or a finished answer. */
 export type TextEvent =
   | (SampleKey & { type: 'text'; text: string })
   | { type: 'end'; completion: TextCompletion };
@@ -92,6 +94,7 @@ export async function* streamText(
   }
 }
 
+/** Options of `generate`: sampling, samples of each prompt, stop texts. */
 export interface GenerateAllTextOptions extends GenerateTextOptions {
   /** Called with each piece of text as it comes. */
   onText?: (piece: SampleKey & { text: string }) => void;

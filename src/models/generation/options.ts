@@ -19,6 +19,7 @@ export interface SamplingOptions {
   repetitionPenalty?: number;
 }
 
+/** How tokens are drawn, and when to stop. */
 export interface GenerateOptions extends SamplingOptions {
   /** At most so many tokens a sample, the stop token included; fewer where the model's positions end. Default 256. */
   maxNewTokens?: number;

@@ -8,6 +8,7 @@ import { checkPrompts, loadForGeneration } from './generate.js';
 import { promptCache } from './prompt-cache.js';
 import type { Scores } from './scores.js';
 
+/** One label and its log-probability. */
 export interface LabelScore {
   /** `log p(label | prompt)`, the sum of `logprobs`. */
   logprob: number;

@@ -38,6 +38,7 @@ export interface InstallOptions {
   onProgress?: OnProgress | undefined;
 }
 
+/** What is installed, from where and to where. */
 export interface SetupOptions extends InstallOptions {
   /** Which TensorFlow. Default `auto`: `cuda` where an NVIDIA driver and a build for it exist, else `cpu`. */
   device?: Device | 'auto' | undefined;

@@ -52,7 +52,7 @@ export interface ReferenceLogps {
 /**
  * Makes sure that the reference's log-probabilities of all pairs' completion tokens are there, and gives access to
  * them. They are kept under a hash of all they depend on: the weights and the adapter, the token ids (in which
- * tokenizer, template and persona have gone), the compute dtype, XLA, the kind of device, the versions of TensorFlow
+ * tokenizer, template and persona have gone), the dtypes of weights and products, XLA, the kind of device, the versions of TensorFlow
  * and of our kernels. So they are never stale, a changed pair costs only itself, and other losses and betas share
  * them. Each pass's values are kept as soon as it is done: an interrupted run goes on where it was, with the same
  * values bit for bit, since passes are divided by all pairs and not by those that are missing.
@@ -87,6 +87,7 @@ function pairKeys(model: LanguageModel, { fingerprint, adapter = null }: Referen
       tensorflow: version,
       device: device.includes('GPU') ? 'cuda' : 'cpu',
       dtype: model.dtype,
+      weightDtype: model.weightDtype,
       xla: model.functions.xla,
       weights: fingerprint,
       adapter: adapter && adapterFingerprint(adapter),

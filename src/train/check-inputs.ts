@@ -5,10 +5,17 @@ import { loadPersonaTemplate } from '../data/persona-prompt.js';
 import { ConfigError } from '../errors.js';
 import { openAdapter } from '../models/peft.js';
 import type { ResolvedTrainOptions } from './options.js';
+import { makeWritableFolder } from './output-folder.js';
 
 type Inputs = Pick<
   ResolvedTrainOptions,
-  'pairs' | 'evalPairs' | 'personaTemplate' | 'chatTemplatePath' | 'adapter' | 'referenceAdapter'
+  | 'pairs'
+  | 'evalPairs'
+  | 'personaTemplate'
+  | 'chatTemplatePath'
+  | 'adapter'
+  | 'referenceAdapter'
+  | 'referenceCache'
 >;
 
 /**
@@ -25,6 +32,7 @@ export function checkInputs(options: Inputs): void {
   for (const folder of [options.adapter, options.referenceAdapter]) {
     if (folder !== null) openAdapter(folder).weights.close();
   }
+  if (options.referenceCache !== null) makeWritableFolder('reference_cache', options.referenceCache);
 }
 
 /** @throws ConfigError naming the option when there is no such file, or a folder in its place */

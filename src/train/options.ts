@@ -2,6 +2,7 @@ import { parse, stringify } from 'yaml';
 import type { z } from 'zod';
 import { ConfigError } from '../errors.js';
 import { resolveDpoOptions } from '../losses/dpo-options.js';
+import type { PreferenceMetrics } from '../losses/preference-metrics.js';
 import { foreignOptions } from './foreign-options.js';
 import {
   FIELD_GROUPS,
@@ -36,6 +37,17 @@ export type ResolvedTrainOptions = Readonly<
 const LEARNING_RATE = 1e-6;
 /** LoRA's usual tenfold of the rate for all weights. */
 const LORA_LEARNING_RATE = 1e-5;
+
+/** What an evaluation measures: what `metricForBestModel` can be, with or without `eval_` before it. */
+export const EVALUATION_METRICS = [
+  'loss',
+  'rewards/chosen',
+  'rewards/rejected',
+  'rewards/accuracies',
+  'rewards/margins',
+  'logps/chosen',
+  'logps/rejected',
+] as const satisfies readonly ('loss' | keyof PreferenceMetrics<number>)[];
 
 /** How option names are written in error messages: as in code, or as in files and flags. */
 type NameStyle = 'code' | 'file';
@@ -234,6 +246,12 @@ function checkTogether(options: ResolvedTrainOptions, style: NameStyle): void {
         `evaluation needs pairs: give ${name('evalPairs')}, or a share above 0 as ${name('evalSplit')}`,
       );
     }
+  }
+  const metric = options.metricForBestModel.replace(/^eval_/, '');
+  if (!EVALUATION_METRICS.some((known) => known === metric)) {
+    problems.push(
+      `${name('metricForBestModel')}: expected one of ${EVALUATION_METRICS.join(', ')}, got ${metric}`,
+    );
   }
   if (options.evalPairs !== null && options.evalSplit > 0) {
     problems.push(`give ${name('evalPairs')} or ${name('evalSplit')}, not both`);

@@ -22,16 +22,7 @@ export const outputFiles = {
  * @throws ConfigError where it is not writable, or holds another run that is not being resumed.
  */
 export function prepareOutputFolder(folder: string, resuming: boolean): void {
-  try {
-    mkdirSync(folder, { recursive: true });
-    const probe = join(folder, `.writable-${process.pid}`);
-    writeFileSync(probe, '');
-    rmSync(probe);
-  } catch (cause) {
-    throw new ConfigError(`output_dir ${folder} cannot be written to: ${(cause as Error).message}`, {
-      cause,
-    });
-  }
+  makeWritableFolder('output_dir', folder);
   const held = [outputFiles.metrics, outputFiles.adapter, outputFiles.model].filter((name) =>
     existsSync(join(folder, name)),
   );
@@ -39,6 +30,18 @@ export function prepareOutputFolder(folder: string, resuming: boolean): void {
     throw new ConfigError(
       `output_dir ${folder} holds another run (${[...held, 'checkpoints'].slice(0, 1)}); choose another folder, or go on with it by resume_from_checkpoint: true`,
     );
+  }
+}
+
+/** @throws ConfigError naming the option, where the folder cannot be made or written to */
+export function makeWritableFolder(option: string, folder: string): void {
+  try {
+    mkdirSync(folder, { recursive: true });
+    const probe = join(folder, `.writable-${process.pid}`);
+    writeFileSync(probe, '');
+    rmSync(probe);
+  } catch (cause) {
+    throw new ConfigError(`${option} ${folder} cannot be written to: ${(cause as Error).message}`, { cause });
   }
 }
 

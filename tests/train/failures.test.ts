@@ -1,7 +1,8 @@
-import { chmodSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs';
+import { chmodSync, existsSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { memory } from '../../src/runtime/tensor.js';
+import { writeTinyModel } from '../support/tiny-model.js';
 import { openWorkshop, type Workshop } from './support.js';
 
 let workshop: Workshop;
@@ -37,6 +38,34 @@ describe('what can go wrong', () => {
   it('an output folder that is a file is found before training', async () => {
     writeFileSync(join(workshop.folder, 'runs', 'file'), '');
     await expect(workshop.run('file')).rejects.toThrow(/output_dir .*file cannot be written to/);
+  });
+
+  it.each([
+    [{ pairs: 'none.jsonl' }, /^pairs: there is no file none.jsonl$/],
+    [{ pairs: '.' }, /^pairs: \. is a folder; expected a file$/],
+    [{ adapter: 'none' }, /^none is no adapter folder/],
+    [{ personaTemplate: 'none.jinja' }, /^The persona template none.jinja cannot be read/],
+    [{ referenceCache: join(import.meta.filename, 'x') }, /^reference_cache .* cannot be written to/],
+  ])('%j is found before the output folder is made', async (options, message) => {
+    await expect(workshop.run('never', options)).rejects.toThrow(message);
+    expect(existsSync(join(workshop.folder, 'runs', 'never'))).toBe(false);
+  });
+
+  it('going on with nothing is said, and so are options that do nothing', async () => {
+    const { events } = await workshop.run('anew', { resumeFromCheckpoint: true, loraR: 4, maxSteps: 1 });
+    const notices = events.flatMap((event) => (event.type === 'notice' ? [event.message] : []));
+    expect(notices).toEqual([
+      expect.stringMatching(/^there is no checkpoint in .*anew; the run begins anew$/),
+      'lora_r without use_peft: all weights are trained, not an adapter',
+    ]);
+  });
+
+  it('a reference with another vocabulary is refused', async () => {
+    const other = join(workshop.folder, 'small-vocabulary');
+    writeTinyModel(other, { tokenizer: false, config: { vocabSize: 20 } });
+    await expect(workshop.run('vocabulary', { referenceModel: other })).rejects.toThrow(
+      /^reference_model .* has 20 tokens, and the policy's tokenizer gives \d+ in pair/,
+    );
   });
 
   it('a memory budget that is too small says what to do', async () => {

@@ -140,6 +140,7 @@ describe('wrong values', () => {
     [{ lossType: ['sigmoid', 'sft'], lossWeights: [1] }, 'lossWeights'],
     [{ lossType: 'exo_pair' }, 'labelSmoothing'],
     [{ lossType: 'robust', labelSmoothing: 0.5 }, 'labelSmoothing'],
+    [{ metricForBestModel: 'rewards/accuracie' }, 'metricForBestModel: expected one of loss, rewards/chosen'],
   ])('together: %j', (wrong, message) => {
     expect(messageOf(() => resolveTrainOptions({ ...required, ...wrong }))).toContain(message);
   });

@@ -14,7 +14,7 @@ import { execFileSync } from 'node:child_process';
 import { closeSync, openSync, readSync } from 'node:fs';
 import { cpus } from 'node:os';
 import { fileURLToPath } from 'node:url';
-import { parseArgs } from 'node:util';
+import { Command, Option } from 'commander';
 import { hubOptionsFromEnvironment } from '../src/models/hub-options.js';
 import { loadModel } from '../src/models/load-model.js';
 import { loadWeights } from '../src/models/load-weights.js';
@@ -39,18 +39,18 @@ interface WeightsMeasurement {
   largestTensorBytes: number;
 }
 
-const { values: flags } = parseArgs({
-  options: {
-    model: { type: 'string' },
-    dtype: { type: 'string', default: 'bfloat16,float32' },
-    device: { type: 'string', default: 'auto' },
-    repeat: { type: 'string', default: '3' },
-    /** What a process of its own is to measure: `model` or `weights`. */
-    child: { type: 'string' },
-  },
-});
-if (flags.model === undefined)
-  throw new Error('--model is missing: a folder, a GGUF file or an id on the Hub');
+const flags = new Command('load')
+  .description(
+    'Time and peak memory of loading a model, against reading its files and the size of its weights. JSON on stdout.',
+  )
+  .requiredOption('--model <model>', 'a folder, a GGUF file or an id on the Hub')
+  .option('--dtype <names>', 'what to load into, comma-separated', 'bfloat16,float32')
+  .addOption(new Option('--device <device>').choices(['auto', 'cpu', 'cuda']).default('auto'))
+  .option('--repeat <n>', 'measurements, of which the median counts', '3')
+  // What a process of its own is to measure.
+  .addOption(new Option('--child <part>').choices(['model', 'weights']).hideHelp())
+  .parse()
+  .opts<{ model: string; dtype: string; device: string; repeat: string; child?: string }>();
 const model = flags.model;
 const device = flags.device as 'auto' | 'cpu' | 'cuda';
 const hub = hubOptionsFromEnvironment(process.env);

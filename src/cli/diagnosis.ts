@@ -73,9 +73,9 @@ export async function diagnose(): Promise<Diagnosis> {
   const tfjsKernels = locateTfjsNodeGpu() ?? null;
   if (tfjsKernels === null) {
     problems.push({
-      message: "tfjs-node-gpu's kernels are missing: tf.* from persona-dpo will not run on TensorFlow.",
+      message: "tfjs-node-gpu's kernels are missing, without which no model is loaded.",
       remedy: setup,
-      stopsTraining: false,
+      stopsTraining: true,
     });
   }
   return {

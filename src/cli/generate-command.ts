@@ -92,6 +92,8 @@ async function generateAnswers(flags: GenerateFlags, progress: Progress, signal:
         personaTemplate,
         signal,
         ...(streams ? { onText: (piece: string) => void process.stdout.write(piece) } : {}),
+      }).catch((error: unknown) => {
+        throw flags.prompts === undefined ? error : withRow(error, flags.prompts, start);
       });
       if (streams) process.stdout.write('\n');
       else for (const [i, question] of group.entries()) show(question, answers[i] ?? [], flags);
@@ -102,6 +104,13 @@ async function generateAnswers(flags: GenerateFlags, progress: Progress, signal:
   } finally {
     opened.dispose();
   }
+}
+
+/** An error about one prompt of a batch, with its row in the file, of which the batch begins behind row `start`. */
+function withRow(error: unknown, file: string, start: number): unknown {
+  if (!(error instanceof DataError) || typeof error.details.prompt !== 'number') return error;
+  const message = error.message.replace(/^Prompt \d+/, 'the prompt');
+  return new DataError(message, { file, row: start + error.details.prompt + 1, cause: error });
 }
 
 function show(

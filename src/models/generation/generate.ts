@@ -115,11 +115,16 @@ export function loadForGeneration(model: LanguageModel, useAdapter: boolean): Ge
 
 export function checkPrompts({ config }: LanguageModel, prompts: readonly (readonly number[])[]): void {
   prompts.forEach((ids, index) => {
-    if (ids.length === 0) throw new DataError(`Prompt ${index} has no tokens; at least one is needed.`);
+    if (ids.length === 0) {
+      throw new DataError(`Prompt ${index} has no tokens; at least one is needed.`, {
+        details: { prompt: index },
+      });
+    }
     if (ids.length >= config.maxPositionEmbeddings) {
       throw new DataError(
         `Prompt ${index} has ${ids.length} tokens; the model has ${config.maxPositionEmbeddings} positions, and one ` +
           'at least is for the answer.',
+        { details: { prompt: index } },
       );
     }
     const outside = ids.find((id) => !Number.isInteger(id) || id < 0 || id >= config.vocabSize);

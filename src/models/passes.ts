@@ -52,7 +52,7 @@ export interface ScoreOptions {
 export type GradientSink = (id: string, gradient: Tensor) => void;
 
 /** Bytes of one chunk's float32 logits; a handful of such matrices exist at once. */
-const LOGITS_CHUNK_BYTES = 32 * 1024 * 1024;
+const LOGITS_CHUNK_BYTES = 48 * 1024 * 1024;
 
 /** Runs all layers. The caller, or the scope around the call, owns `hidden` and `layers`. */
 export async function forward(

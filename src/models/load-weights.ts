@@ -43,6 +43,11 @@ export function loadWeights(
     return weight;
   };
   try {
+    // The largest first: what it takes while it is being converted is free again when the small ones come.
+    const embedding = track(load(['model.embed_tokens.weight'], dtype));
+    const headWeight = headName(config);
+    const head = headWeight === null ? null : track(load([headWeight], dtype));
+    const finalNorm = track(load(['model.norm.weight'], 'float32'));
     const layers = Array.from({ length: config.numLayers }, (_, layer) =>
       Object.fromEntries(
         Object.entries(fusedWeights(config, layer)).map(([name, { sources, linear }]) => [
@@ -51,13 +56,7 @@ export function loadWeights(
         ]),
       ),
     );
-    const head = headName(config);
-    return {
-      embedding: track(load(['model.embed_tokens.weight'], dtype)),
-      layers,
-      finalNorm: track(load(['model.norm.weight'], 'float32')),
-      head: head === null ? null : track(load([head], dtype)),
-    };
+    return { embedding, layers, finalNorm, head };
   } catch (error) {
     disposeAll(loaded);
     throw error;

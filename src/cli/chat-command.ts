@@ -64,6 +64,11 @@ async function chat(opened: OpenModel, flags: ChatFlags): Promise<void> {
   });
   process.stderr.write(`${opened.origin.id}. /help shows what can be typed.\n`);
   terminal.setPrompt('> ');
+  // Input from a pipe may have ended while lines of it are still to be answered.
+  let ended = false;
+  terminal.on('close', () => {
+    ended = true;
+  });
   terminal.prompt();
   for await (const line of terminal) {
     const [command, ...rest] = line.trim().split(/\s+/);
@@ -97,7 +102,7 @@ async function chat(opened: OpenModel, flags: ChatFlags): Promise<void> {
       messages = [...asked, { role: 'assistant', content: reply }];
       turn += 1;
     }
-    terminal.prompt();
+    if (!ended) terminal.prompt();
   }
   terminal.close();
 }

@@ -4,7 +4,8 @@ import { CheckpointError } from '../errors.js';
 import type { ComputeDType } from '../kernels/graph-math.js';
 import { attr } from '../runtime/attributes.js';
 import { execute } from '../runtime/execute.js';
-import { allocateTensor, disposeAll, keep, scope, type Tensor, tensor } from '../runtime/tensor.js';
+import { allocateTensor, disposeAll, keep, scope, type Tensor } from '../runtime/tensor.js';
+import { concatRows } from '../runtime/tensor-ops.js';
 import { fusedWeights, headName } from './fused-weights.js';
 import type { ModelWeights } from './language-model.js';
 import type { ModelConfig } from './model-config.js';
@@ -102,12 +103,4 @@ function castTo(x: Tensor, dtype: 'float32' | ComputeDType): Tensor {
   const [cast] = execute('Cast', [x], { SrcT: attr.type(x.dtype), DstT: attr.type(dtype) });
   x.dispose();
   return cast!;
-}
-
-function concatRows(parts: readonly Tensor[]): Tensor {
-  return execute('ConcatV2', [...parts, tensor('int32', [], [0])], {
-    N: attr.int(parts.length),
-    T: attr.type(parts[0]!.dtype),
-    Tidx: attr.type('int32'),
-  })[0]!;
 }

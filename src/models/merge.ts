@@ -6,6 +6,7 @@ import { attr } from '../runtime/attributes.js';
 import { execute } from '../runtime/execute.js';
 import { type RuntimeOptions, startRuntime } from '../runtime/runtime.js';
 import { scope, type Tensor, tensor } from '../runtime/tensor.js';
+import { concatRows } from '../runtime/tensor-ops.js';
 import { loadAdapter } from './adapter-files.js';
 import { fusedWeights } from './fused-weights.js';
 import { bytesOf, castTo } from './hf-tensors.js';
@@ -79,14 +80,6 @@ function updateOf(adapter: LoraAdapter, layer: number, module: LinearModule): Te
 
 function add(a: Tensor, b: Tensor): Tensor {
   return execute('AddV2', [a, b], { T: attr.type('float32') })[0]!;
-}
-
-function concatRows(parts: readonly Tensor[]): Tensor {
-  return execute('ConcatV2', [...parts, tensor('int32', [], [0])], {
-    N: attr.int(parts.length),
-    T: attr.type('float32'),
-    Tidx: attr.type('int32'),
-  })[0]!;
 }
 
 export interface MergeToFolderOptions extends WriteModelOptions, Pick<RuntimeOptions, 'device' | 'threads'> {

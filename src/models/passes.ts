@@ -7,6 +7,7 @@ import { attr } from '../runtime/attributes.js';
 import { execute, executeAsync } from '../runtime/execute.js';
 import { callNamed, callNamedAsync, type Tensors } from '../runtime/named-function.js';
 import { disposeAll, keep, scope, shareTensor, type Tensor, tensor } from '../runtime/tensor.js';
+import { concatRows } from '../runtime/tensor-ops.js';
 import type { LanguageModel } from './language-model.js';
 import type { LoraAdapter } from './lora-adapter.js';
 import type { DeviceBatch } from './packed-batch.js';
@@ -288,16 +289,6 @@ async function castTo(x: Tensor, dtype: 'float32' | 'bfloat16'): Promise<Tensor>
   if (x.dtype === dtype) return shareTensor(x);
   const [cast] = await executeAsync('Cast', [x], { SrcT: attr.type(x.dtype), DstT: attr.type(dtype) });
   return cast!;
-}
-
-function concatRows(pieces: readonly Tensor[]): Tensor {
-  if (pieces.length === 1) return pieces[0]!;
-  const axis = tensor('int32', [], [0]);
-  return execute('ConcatV2', [...pieces, axis], {
-    N: attr.int(pieces.length),
-    T: attr.type(pieces[0]!.dtype),
-    Tidx: attr.type('int32'),
-  })[0]!;
 }
 
 function reshapeTo(x: Tensor, shape: readonly number[]): Tensor {

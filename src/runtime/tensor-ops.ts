@@ -1,0 +1,16 @@
+/** Operations on whole tensors that several places need outside a graph. */
+
+import { attr } from './attributes.js';
+import { execute } from './execute.js';
+import { type Tensor, tensor } from './tensor.js';
+
+/** Tensors of one dtype, one below the other along axis 0; one alone is returned as it is. */
+export function concatRows(parts: readonly Tensor[]): Tensor {
+  const [first] = parts as [Tensor, ...Tensor[]];
+  if (parts.length === 1) return first;
+  return execute('ConcatV2', [...parts, tensor('int32', [], [0])], {
+    N: attr.int(parts.length),
+    T: attr.type(first.dtype),
+    Tidx: attr.type('int32'),
+  })[0] as Tensor;
+}

@@ -4,6 +4,7 @@ import type { ComputeDType } from '../kernels/graph-math.js';
 import { attr } from '../runtime/attributes.js';
 import { execute } from '../runtime/execute.js';
 import { scope, type Tensor, tensor } from '../runtime/tensor.js';
+import { castTensor } from '../runtime/tensor-ops.js';
 import { fusedWeights, headName } from './fused-weights.js';
 import type { LanguageModel } from './language-model.js';
 import { expectedWeights, type ModelConfig } from './model-config.js';
@@ -75,8 +76,7 @@ function rowsOf(source: Tensor, firstRow: number, rows: number): Tensor {
 
 /** `x` in `dtype`; itself where it has it already. */
 export function castTo(x: Tensor, dtype: ComputeDType): Tensor {
-  if (x.dtype === dtype) return x;
-  return execute('Cast', [x], { SrcT: attr.type(x.dtype), DstT: attr.type(dtype) })[0]!;
+  return x.dtype === dtype ? x : castTensor(x, dtype);
 }
 
 /** A tensor's elements as little-endian bytes. */

@@ -2,10 +2,8 @@
 
 import { CheckpointError } from '../errors.js';
 import type { ComputeDType } from '../kernels/graph-math.js';
-import { attr } from '../runtime/attributes.js';
-import { execute } from '../runtime/execute.js';
 import { allocateTensor, disposeAll, keep, scope, type Tensor } from '../runtime/tensor.js';
-import { concatRows } from '../runtime/tensor-ops.js';
+import { castTensor, concatRows } from '../runtime/tensor-ops.js';
 import { fusedWeights, headName } from './fused-weights.js';
 import type { ModelWeights } from './language-model.js';
 import type { ModelConfig } from './model-config.js';
@@ -100,7 +98,7 @@ function sameDtype(infos: readonly WeightInfo[]): boolean {
 
 function castTo(x: Tensor, dtype: 'float32' | ComputeDType): Tensor {
   if (x.dtype === dtype) return x;
-  const [cast] = execute('Cast', [x], { SrcT: attr.type(x.dtype), DstT: attr.type(dtype) });
+  const cast = castTensor(x, dtype);
   x.dispose();
-  return cast!;
+  return cast;
 }

@@ -1,6 +1,7 @@
 /** Operations on whole tensors that several places need outside a graph. */
 
 import { attr } from './attributes.js';
+import type { DType } from './dtypes.js';
 import { execute } from './execute.js';
 import { type Tensor, tensor } from './tensor.js';
 
@@ -13,4 +14,12 @@ export function concatRows(parts: readonly Tensor[]): Tensor {
     T: attr.type(first.dtype),
     Tidx: attr.type('int32'),
   })[0] as Tensor;
+}
+
+/** `x` in `dtype`, as a tensor of its own: a copy, or the same memory where it has that dtype already. */
+export function castTensor(x: Tensor, dtype: DType): Tensor {
+  const attributes = { SrcT: attr.type(x.dtype), DstT: attr.type(dtype) };
+  const [cast] =
+    x.dtype === dtype ? execute('Identity', [x], { T: attr.type(dtype) }) : execute('Cast', [x], attributes);
+  return cast as Tensor;
 }

@@ -4,6 +4,7 @@ import { CheckpointError } from '../errors.js';
 import { attr } from '../runtime/attributes.js';
 import { execute } from '../runtime/execute.js';
 import { scope, type Tensor, tensor } from '../runtime/tensor.js';
+import { castTensor } from '../runtime/tensor-ops.js';
 import { Variable } from '../runtime/variable.js';
 import type { GradientStore } from './gradient-store.js';
 import type { TrainableParameter } from './trainable-parameters.js';
@@ -133,18 +134,14 @@ export class AdamW {
 
 function newSlots(parameter: Tensor): Slots {
   return scope(() => {
-    const zeros = () => execute('ZerosLike', [float32Of(parameter)], { T: attr.type('float32') })[0]!;
+    const zeros = () =>
+      execute('ZerosLike', [castTensor(parameter, 'float32')], { T: attr.type('float32') })[0]!;
     return {
-      master: new Variable(float32Of(parameter)),
+      master: new Variable(castTensor(parameter, 'float32')),
       firstMoment: new Variable(zeros()),
       secondMoment: new Variable(zeros()),
     };
   });
-}
-
-function float32Of(parameter: Tensor): Tensor {
-  if (parameter.dtype === 'float32') return execute('Identity', [parameter], { T: attr.type('float32') })[0]!;
-  return execute('Cast', [parameter], { SrcT: attr.type(parameter.dtype), DstT: attr.type('float32') })[0]!;
 }
 
 function shrink(master: Variable, factor: number): void {
@@ -158,5 +155,5 @@ function shrink(master: Variable, factor: number): void {
 function copyOf(master: Variable, dtype: Tensor['dtype']): Tensor {
   const value = master.read();
   if (dtype === 'float32') return value;
-  return execute('Cast', [value], { SrcT: attr.type('float32'), DstT: attr.type(dtype) })[0]!;
+  return castTensor(value, dtype);
 }

@@ -4,6 +4,7 @@ import { attr } from '../runtime/attributes.js';
 import { execute } from '../runtime/execute.js';
 import { call, defineFunction, type GraphFunction } from '../runtime/graph-function.js';
 import { scope, type Tensor, tensor } from '../runtime/tensor.js';
+import { castTensor } from '../runtime/tensor-ops.js';
 import { Variable } from '../runtime/variable.js';
 
 type Held = { kind: 'once'; gradient: Tensor } | { kind: 'sum'; sum: Variable };
@@ -24,7 +25,12 @@ export class GradientStore {
     }
     const sum = held.kind === 'sum' ? held.sum : this.#startSum(id, held.gradient);
     scope(() => {
-      execute('AssignAddVariableOp', [sum.resource, toFloat32(gradient)], { dtype: attr.type('float32') }, 0);
+      execute(
+        'AssignAddVariableOp',
+        [sum.resource, castTensor(gradient, 'float32')],
+        { dtype: attr.type('float32') },
+        0,
+      );
     });
     gradient.dispose();
   }
@@ -33,7 +39,7 @@ export class GradientStore {
   read(id: string): Tensor | undefined {
     const held = this.#held.get(id);
     if (held === undefined) return undefined;
-    return held.kind === 'sum' ? held.sum.read() : toFloat32(held.gradient);
+    return held.kind === 'sum' ? held.sum.read() : castTensor(held.gradient, 'float32');
   }
 
   /** The 2-norm of all gradients together: a float32 scalar on the device. */
@@ -63,7 +69,7 @@ export class GradientStore {
   }
 
   #startSum(id: string, first: Tensor): Variable {
-    const sum = scope(() => new Variable(toFloat32(first)));
+    const sum = scope(() => new Variable(castTensor(first, 'float32')));
     first.dispose();
     this.#held.set(id, { kind: 'sum', sum });
     return sum;
@@ -80,16 +86,6 @@ export function clipFactor(norm: Tensor, maxNorm: number): Tensor {
     const [ratio] = execute('RealDiv', [constant(maxNorm), shifted!], T);
     return execute('Minimum', [ratio!, constant(1)], T)[0]!;
   });
-}
-
-/** float32 gradients share their memory with what they came from. */
-function toFloat32(gradient: Tensor): Tensor {
-  const op = gradient.dtype === 'float32' ? 'Identity' : 'Cast';
-  const attributes =
-    op === 'Identity'
-      ? { T: attr.type('float32') }
-      : { SrcT: attr.type(gradient.dtype), DstT: attr.type('float32') };
-  return execute(op, [gradient], attributes)[0]!;
 }
 
 const sumFunctions = new Map<string, GraphFunction>();

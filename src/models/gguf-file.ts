@@ -1,4 +1,5 @@
 import { CheckpointError } from '../errors.js';
+import { elementCount } from '../runtime/dtypes.js';
 import { type OpenFile, openForReading } from './file-reading.js';
 import { modelConfigFromGguf, ropeScalingFromFactors } from './gguf-config.js';
 import { DEQUANTIZED_TYPES, type Dequantizer, dequantizerOf } from './gguf-dequantize.js';
@@ -7,7 +8,6 @@ import { hfNameOf, ROPE_FACTORS_TENSOR, unpermutedRow } from './gguf-names.js';
 import type { ModelConfig } from './model-config.js';
 import {
   checkTarget,
-  elementCount,
   readFloat32,
   type WeightDtype,
   type WeightInfo,

@@ -1,9 +1,10 @@
 import { readdirSync, rmSync } from 'node:fs';
 import { join } from 'node:path';
 import { CheckpointError } from '../errors.js';
+import { elementCount } from '../runtime/dtypes.js';
 import { type PendingFile, writeFileAtomically, writePending } from './atomic-file.js';
 import { SINGLE_WEIGHTS_FILE, WEIGHTS_INDEX_FILE } from './safetensors.js';
-import { elementCount, type WeightDtype, weightDtypeSize } from './weight-source.js';
+import { type WeightDtype, weightDtypeSize } from './weight-source.js';
 
 /** A tensor to be written. Its bytes are asked for when its turn comes, so that one tensor is in memory at a time. */
 export interface TensorToWrite {

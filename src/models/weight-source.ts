@@ -41,11 +41,6 @@ export function weightDtypeSize(dtype: WeightDtype): number {
   return dtype === 'float32' ? 4 : 2;
 }
 
-/** The product of a shape (1 for a scalar). */
-export function elementCount(shape: readonly number[]): number {
-  return shape.reduce((product, dimension) => product * dimension, 1);
-}
-
 /** The tensor's info, or a CheckpointError that says why it can't be had. */
 export function weightInfo(source: WeightSource, name: string): WeightInfo {
   const info = source.tensors.get(name);

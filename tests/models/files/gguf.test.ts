@@ -10,7 +10,8 @@ import type { GgufValue } from '../../../src/models/gguf-header.js';
 import { hfNameOf, unpermutedRow } from '../../../src/models/gguf-names.js';
 import { GGUF_TYPES } from '../../../src/models/gguf-types.js';
 import { loadModelFiles } from '../../../src/models/model-files.js';
-import { elementCount, readFloat32 } from '../../../src/models/weight-source.js';
+import { readFloat32 } from '../../../src/models/weight-source.js';
+import { elementCount } from '../../../src/runtime/dtypes.js';
 import { checkpointErrorOf, damaged, sha256, temporaryFolders } from './support.js';
 
 const temporaryFolder = temporaryFolders();

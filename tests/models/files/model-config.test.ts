@@ -6,7 +6,7 @@ import {
   modelConfigToJson,
   parseModelConfig,
 } from '../../../src/models/model-config.js';
-import { elementCount } from '../../../src/models/weight-source.js';
+import { elementCount } from '../../../src/runtime/dtypes.js';
 import { checkpointErrorOf } from './support.js';
 
 const LLAMA3_ROPE = {

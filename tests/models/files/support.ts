@@ -6,7 +6,8 @@ import { afterEach } from 'vitest';
 import { CheckpointError } from '../../../src/errors.js';
 import type { TensorToWrite } from '../../../src/models/safetensors-write.js';
 import type { WeightDtype, WeightSource } from '../../../src/models/weight-source.js';
-import { elementCount, weightDtypeSize } from '../../../src/models/weight-source.js';
+import { weightDtypeSize } from '../../../src/models/weight-source.js';
+import { elementCount } from '../../../src/runtime/dtypes.js';
 
 /** A function that makes temporary folders, all removed after each test. */
 export function temporaryFolders(): () => string {

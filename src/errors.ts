@@ -82,3 +82,26 @@ export class TrainingError extends PersonaDpoError {
     super('TRAINING', message, options);
   }
 }
+
+export interface LlmApiErrorOptions extends ErrorOptions {
+  /** HTTP status; absent where no answer came. */
+  status?: number;
+  /** Whether the same request may succeed later. */
+  retryable: boolean;
+  /** The beginning of the server's answer. */
+  body?: string;
+}
+
+/** A language model's server, or a local model in its place, did not answer a request as it should. */
+export class LlmApiError extends PersonaDpoError {
+  readonly status: number | undefined;
+  readonly retryable: boolean;
+  readonly body: string | undefined;
+
+  constructor(message: string, { status, retryable, body, ...options }: LlmApiErrorOptions) {
+    super('LLM_API', message, { ...options, details: { status, retryable, body, ...options.details } });
+    this.status = status;
+    this.retryable = retryable;
+    this.body = body;
+  }
+}

@@ -1,0 +1,73 @@
+/** What the stages write, one row a line: a later stage, and a person, reads these. */
+
+import type { Message } from '../data/pairs.js';
+
+/** The kinds of user messages of section 2.2: the first of a conversation, and four kinds of follow-ups. */
+export const FOLLOW_UP_TYPES = [
+  'new-request',
+  're-attempt-with-feedback',
+  're-attempt-without-feedback',
+  'positive-feedback',
+] as const;
+export type FollowUpType = (typeof FOLLOW_UP_TYPES)[number];
+export type UserMessageType = 'initial-request' | FollowUpType | 'unclassified';
+
+/** One user message and what kind it is. */
+export interface ClassifiedMessage {
+  /** Id of the conversation. */
+  conversation: string;
+  user: string;
+  /** Index of the message among the conversation's turns. */
+  turn: number;
+  type: UserMessageType;
+  /** Length of the message. */
+  characters: number;
+  /** User messages of the conversation up to and with this one. */
+  number: number;
+  /** What the model said, where it was asked in words. */
+  reply?: string;
+  /** log p of each type's label, where it was asked by likelihood. */
+  logprobs?: Record<FollowUpType, number>;
+  /** Why there is no verdict, of `unclassified` ones. */
+  problem?: string;
+}
+
+/** What is known of one user, and from what. */
+export interface PersonaRow {
+  user: string;
+  /** Up to five points on how the user wants answers, one a line. */
+  persona: string;
+  /** Conversations whose messages the model has seen, over all updates. */
+  conversations: string[];
+  /** User messages among them that were shown, and those left out for the token budget. */
+  messagesShown: number;
+  messagesLeftOut: number;
+  /** `identity` of the model. */
+  model: string;
+  /** What it was asked last, and what it said. */
+  request: Message[];
+  reply: string;
+}
+
+/** A previous answer made anew in the light of what the user said to it. */
+export interface RewriteRow {
+  /** `conversation:turn` of the follow-up. */
+  id: string;
+  user: string;
+  conversation: string;
+  /** Index of the follow-up among the conversation's turns. */
+  turn: number;
+  /** How the rewrite was made: from the follow-up, from scratch without it, or for a synthesized math conversation. */
+  source: 'rewrite' | 'scratch' | 'math';
+  /** The context of both answers: everything before the original answer. */
+  prompt: Message[];
+  original: string;
+  followUp: string;
+  rewrite: string;
+  /** The persona that the model saw while rewriting and that the pair will carry; absent for none. */
+  persona?: string;
+  /** `identity` of the model, what it was asked, and how its reply ended. */
+  model: string;
+  request: Message[];
+  finishReason: 'stop' | 'length' | 'filtered';
+}

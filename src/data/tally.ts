@@ -10,6 +10,8 @@ export interface Counts {
   out: number;
   /** By reason; a reason is a short name that does not change (`too-many-turns`). */
   dropped: Record<string, number>;
+  /** What was done to, or found in, those that went out, by a short name; not part of the sum. Absent for nothing. */
+  noted?: Record<string, number>;
 }
 
 /** One thing that a stage left out, as it goes into the stage's `dropped.jsonl`. */
@@ -30,6 +32,7 @@ export class Tally {
   readonly #unit: string;
   readonly #onDrop: ((dropped: Dropped) => void) | undefined;
   readonly #dropped: Record<string, number> = {};
+  readonly #noted: Record<string, number> = {};
   #in = 0;
   #out = 0;
 
@@ -56,6 +59,11 @@ export class Tally {
     this.#dropped[reason] = (this.#dropped[reason] ?? 0) + count;
   }
 
+  /** Counts something worth knowing of what goes out: a conversation that was cut, a check that was skipped. */
+  note(name: string, count = 1): void {
+    this.#noted[name] = (this.#noted[name] ?? 0) + count;
+  }
+
   /**
    * The counts so far.
    *
@@ -70,6 +78,7 @@ export class Tally {
         { details: { in: this.#in, out: this.#out, dropped: this.#dropped } },
       );
     }
-    return { unit: this.#unit, in: this.#in, out: this.#out, dropped: { ...this.#dropped } };
+    const counts = { unit: this.#unit, in: this.#in, out: this.#out, dropped: { ...this.#dropped } };
+    return Object.keys(this.#noted).length === 0 ? counts : { ...counts, noted: { ...this.#noted } };
   }
 }

@@ -24,6 +24,8 @@ export interface ChatRequest {
   id: string;
   messages: readonly Message[];
   sampling?: ChatSampling;
+  /** The user whose words the request holds, so that what is kept of it can be found again; the reply does not depend on it. */
+  owner?: string;
 }
 
 export interface ChatReply {
@@ -42,6 +44,8 @@ export interface LabelRequest {
   messages: readonly Message[];
   /** Texts that the reply would begin with; at least one, all different. */
   labels: readonly string[];
+  /** As in {@link ChatRequest}. */
+  owner?: string;
 }
 
 export interface LabelReply {

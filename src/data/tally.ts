@@ -22,6 +22,8 @@ export interface Dropped {
   reason: string;
   /** What a person may want to know beside the reason. */
   detail?: string;
+  /** Whose it was, where that is known: what is kept of a user can then be found again. */
+  user?: string;
   file?: string;
   /** 1-based line or row of `file`. */
   row?: number;

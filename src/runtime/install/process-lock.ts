@@ -12,22 +12,34 @@ const HEARTBEAT_MS = 5_000;
 const STALE_MS = 60_000;
 const POLL_MS = 100;
 
+/** The process that has a lock, as far as the file tells. */
+export interface LockOwner {
+  pid?: number;
+  host?: string;
+}
+
 export interface LockOptions {
   /** Called once when another process has the lock. */
   onWait?: (() => void) | undefined;
+  /** Instead of waiting: the error to be thrown when another process has the lock. */
+  refuse?: ((owner: LockOwner) => Error) | undefined;
 }
 
-/** Runs `action` while holding the lock file `path`; waits as long as another process holds it. */
+/**
+ * Runs `action` while holding the lock file `path`; waits as long as another process holds it, unless `refuse` says
+ * what to throw then.
+ */
 export async function withProcessLock<T>(
   path: string,
   action: () => Promise<T>,
-  { onWait }: LockOptions = {},
+  { onWait, refuse }: LockOptions = {},
 ): Promise<T> {
   await mkdir(dirname(path), { recursive: true });
   const mine = JSON.stringify({ pid: process.pid, host: hostname(), token: randomUUID() });
   let told = false;
   while (!(await create(path, mine))) {
     if (await breakStale(path)) continue;
+    if (refuse !== undefined) throw refuse(parse((await content(path)) ?? ''));
     if (!told) onWait?.();
     told = true;
     await sleep(POLL_MS);
@@ -43,6 +55,12 @@ export async function withProcessLock<T>(
     clearInterval(heartbeat);
     if ((await content(path)) === mine) await rm(path, { force: true });
   }
+}
+
+/** The living process that has the lock `path`; undefined where nobody has it. */
+export async function lockOwner(path: string): Promise<LockOwner | undefined> {
+  const text = await content(path);
+  return text === undefined || (await isStale(path, text)) ? undefined : parse(text);
 }
 
 async function create(path: string, text: string): Promise<boolean> {
@@ -86,9 +104,9 @@ async function isStale(path: string, text: string): Promise<boolean> {
   return Date.now() - mtimeMs > STALE_MS;
 }
 
-function parse(text: string): { pid?: number; host?: string } {
+function parse(text: string): LockOwner {
   try {
-    return JSON.parse(text) as { pid?: number; host?: string };
+    return JSON.parse(text) as LockOwner;
   } catch {
     return {};
   }

@@ -6,7 +6,7 @@ import { hasNvidiaDriver } from '../runtime/install/nvidia-driver.js';
 import { locateTfjsNodeGpu } from '../runtime/install/tfjs-node-gpu.js';
 import { type OnnxProvider, onnxProviders } from '../runtime/onnx-providers.js';
 import { startRuntime } from '../runtime/runtime.js';
-import { packageVersion } from './package-version.js';
+import { packageVersion } from '../run/package-version.js';
 
 export interface Problem {
   message: string;

@@ -4,7 +4,7 @@ import { doctorCommand } from './doctor-command.js';
 import { generateCommand } from './generate-command.js';
 import { logpsCommand } from './logps-command.js';
 import { mergeCommand } from './merge-command.js';
-import { packageVersion } from './package-version.js';
+import { packageVersion } from '../run/package-version.js';
 import { quickstartCommand } from './quickstart-command.js';
 import { setupCommand } from './setup-command.js';
 import { trainCommand } from './train-command.js';

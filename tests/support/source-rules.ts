@@ -18,6 +18,7 @@ const LEVELS: readonly (readonly string[])[] = [
   ['pairs', 'train'],
   ['eval'],
   ['report'],
+  ['run'],
   ['index.ts'],
   ['cli'],
 ];

@@ -12,6 +12,7 @@ import { generationFunctions } from './functions.js';
 import { type GenerateOptions, type ResolvedOptions, resolveOptions } from './options.js';
 import { type GenerationModel, promptCache } from './prompt-cache.js';
 import type { Scores } from './scores.js';
+import { SharedPrefix } from './shared-prefix.js';
 import { stackFactors } from './stacked-factors.js';
 
 export type FinishReason = 'stop' | 'length';
@@ -136,16 +137,31 @@ export function checkPrompts({ config }: LanguageModel, prompts: readonly (reado
   });
 }
 
+/** For each prompt the first one with the same tokens: equal prompts that are in the batch together are computed once. */
+function firstEquals(prompts: readonly (readonly number[])[]): number[] {
+  const firsts = new Map<string, number>();
+  return prompts.map((ids, index) => {
+    const key = ids.join();
+    const first = firsts.get(key) ?? index;
+    firsts.set(key, first);
+    return first;
+  });
+}
+
 /**
- * The samples of all prompts, shortest prompts first, so that those in a batch have like lengths. Samples of one
- * prompt enter the batch together, as many as it holds: the prompt is computed once for them.
+ * The samples of all prompts, shortest prompts first, so that those in a batch have like lengths, and equal prompts
+ * side by side. Samples of one prompt enter the batch together, as many as it holds: the prompt is computed once for
+ * them.
  */
 function sampleGroups(
   { config }: LanguageModel,
   prompts: readonly (readonly number[])[],
+  firsts: readonly number[],
   options: ResolvedOptions,
 ): Sample[][] {
-  const order = prompts.map((_, index) => index).sort((a, b) => prompts[a]!.length - prompts[b]!.length);
+  const order = prompts
+    .map((_, index) => index)
+    .sort((a, b) => prompts[a]!.length - prompts[b]!.length || firsts[a]! - firsts[b]! || a - b);
   return order.flatMap((prompt) => {
     const seed = promptSeed(options.seed, prompt);
     const ids = prompts[prompt]!;
@@ -179,18 +195,20 @@ async function* decode(
 ): AsyncGenerator<GenerationEvent, void, void> {
   const { signal, maxBatch } = options;
   const scratch = choiceScratch(loaded.model.config.vocabSize);
-  const waiting = sampleGroups(loaded.model, prompts, options);
+  const firsts = firstEquals(prompts);
+  const waiting = sampleGroups(loaded.model, prompts, firsts, options);
   const batch = new DecodeBatch(loaded);
+  const prefix = new SharedPrefix();
   let active: Sample[] = [];
   let scores: Scores | undefined;
   try {
     for (;;) {
       const entering = takeGroups(waiting, active.length, maxBatch);
       if (entering.length > 0) {
-        const indices = [...new Set(entering.map(({ prompt }) => prompt))];
-        const rows = entering.map(({ prompt }) => indices.indexOf(prompt));
+        const indices = [...new Set(entering.map(({ prompt }) => firsts[prompt]!))];
+        const rows = entering.map(({ prompt }) => indices.indexOf(firsts[prompt]!));
         const texts = indices.map((index) => prompts[index]!);
-        scores = await batch.add(await promptCache(loaded, texts, signal), rows);
+        scores = await batch.add(await promptCache(loaded, texts, signal, undefined, prefix), rows);
         active = [...active, ...entering];
         yield* takeTokens(entering, rows, scores, options, scratch);
       } else {
@@ -212,6 +230,7 @@ async function* decode(
   } finally {
     scores?.dispose();
     batch.dispose();
+    prefix.dispose();
   }
 }
 

@@ -6,6 +6,7 @@ import { callNamed, callNamedAsync, type Tensors } from '../../runtime/named-fun
 import { disposeAll, keep, scope, type Tensor, tensor } from '../../runtime/tensor.js';
 import type { LanguageModel } from '../language-model.js';
 import type { GenerationFunctions } from './functions.js';
+import type { SharedPrefix } from './shared-prefix.js';
 
 /** What generation holds of a model beside its weights. */
 export interface GenerationModel {
@@ -34,23 +35,42 @@ export interface BlockLimits {
   tokens: number;
 }
 
-const LIMITS: BlockLimits = { scoresBytes: 128 * 1024 * 1024, tokens: 8192 };
+export const LIMITS: BlockLimits = { scoresBytes: 128 * 1024 * 1024, tokens: 8192 };
 
-/** Computes the caches of `prompts` (each at least one token); the caller disposes them. */
+/** Keys and values of tokens that come before a block's, for each of its prompts. */
+export interface Past {
+  /** Tokens. */
+  length: number;
+  /** One layer's, `[KV, P, length, hd]`, once; whoever takes them disposes them. */
+  take(layer: number): { keys: Tensor; values: Tensor };
+  /** Frees what has not been taken. */
+  dispose(): void;
+}
+
+/**
+ * Computes the caches of `prompts` (each at least one token); the caller disposes them.
+ *
+ * @param prefix Where the beginning that all prompts have in common is kept; without it each computes its own
+ */
 export async function promptCache(
   loaded: GenerationModel,
   prompts: readonly (readonly number[])[],
   signal: AbortSignal | undefined,
   limits: BlockLimits = LIMITS,
+  prefix?: SharedPrefix,
 ): Promise<PromptCache> {
-  const { numHeads } = loaded.model.config;
+  const { config } = loaded.model;
+  const shared = (await prefix?.cover(loaded, prompts, signal, limits)) ?? 0;
+  const past = (count: number) =>
+    prefix === undefined || shared === 0 ? emptyPast(loaded.model, count) : prefix.past(count);
+  const own = shared === 0 ? prompts : prompts.map((prompt) => prompt.slice(shared));
   const parts: PromptCache[] = [];
   try {
-    for (const group of groupPrompts(prompts, numHeads, limits)) {
+    for (const group of groupPrompts(own, config.numHeads, limits, shared)) {
       parts.push(
         group.length === 1
-          ? await longPrompt(loaded, group[0]!, signal, limits)
-          : await promptBlock(loaded, group, emptyPast(loaded.model, group.length), 0, signal),
+          ? await longPrompt(loaded, group[0]!, past(1), signal, limits)
+          : await promptBlock(loaded, group, past(group.length), signal),
       );
     }
     return joined(parts);
@@ -60,11 +80,12 @@ export async function promptCache(
   }
 }
 
-/** Consecutive prompts that go through the layers together. */
+/** Consecutive prompts that go through the layers together, each behind `pastLength` tokens. */
 export function groupPrompts(
   prompts: readonly (readonly number[])[],
   numHeads: number,
   limits: BlockLimits,
+  pastLength = 0,
 ): (readonly (readonly number[])[])[] {
   const groups: (readonly number[])[][] = [];
   let longest = 0;
@@ -72,7 +93,8 @@ export function groupPrompts(
     const group = groups.at(-1);
     const length = Math.max(longest, prompt.length);
     const count = (group?.length ?? 0) + 1;
-    const fits = count * length <= limits.tokens && 4 * numHeads * count * length ** 2 <= limits.scoresBytes;
+    const scoresBytes = 4 * numHeads * count * length * (pastLength + length);
+    const fits = count * length <= limits.tokens && scoresBytes <= limits.scoresBytes;
     if (group !== undefined && fits) {
       group.push(prompt);
       longest = length;
@@ -85,32 +107,41 @@ export function groupPrompts(
 }
 
 /** A prompt block by block, so that its scores stay within bounds. */
-async function longPrompt(
+export async function longPrompt(
   loaded: GenerationModel,
   prompt: readonly number[],
+  before: Past,
   signal: AbortSignal | undefined,
   limits: BlockLimits,
 ): Promise<PromptCache> {
-  const rows = Math.floor(limits.scoresBytes / (4 * loaded.model.config.numHeads * prompt.length));
+  const whole = before.length + prompt.length;
+  const rows = Math.floor(limits.scoresBytes / (4 * loaded.model.config.numHeads * whole));
   const length = Math.max(1, Math.min(rows, limits.tokens));
-  let past = emptyPast(loaded.model, 1);
+  let past = before;
   let cache: PromptCache | undefined;
   for (let begin = 0; begin < prompt.length; begin += length) {
     cache?.hidden.dispose();
-    cache = await promptBlock(loaded, [prompt.slice(begin, begin + length)], past, begin, signal);
-    past = { keys: cache.keys, values: cache.values };
+    cache = await promptBlock(loaded, [prompt.slice(begin, begin + length)], past, signal);
+    past = pastOf(cache, cache.lengths[0]!);
   }
-  return { ...cache!, lengths: [prompt.length] };
+  return cache!;
 }
 
-type Past = Pick<PromptCache, 'keys' | 'values'>;
+type LayerCaches = Pick<PromptCache, 'keys' | 'values'>;
 
-function emptyPast({ config, dtype }: LanguageModel, prompts: number): Past {
-  const empty = () =>
-    Array.from({ length: config.numLayers }, () =>
-      keep(tensor(dtype, [config.numKeyValueHeads, prompts, 0, config.headDim], [])),
-    );
-  return { keys: empty(), values: empty() };
+/** Nothing before each of `prompts` prompts. */
+export function emptyPast({ config, dtype }: LanguageModel, prompts: number): Past {
+  const empty = () => keep(tensor(dtype, [config.numKeyValueHeads, prompts, 0, config.headDim], []));
+  return { length: 0, take: () => ({ keys: empty(), values: empty() }), dispose() {} };
+}
+
+/** Takes over `caches`. */
+function pastOf({ keys, values }: LayerCaches, length: number): Past {
+  return {
+    length,
+    take: (layer) => ({ keys: keys[layer]!, values: values[layer]! }),
+    dispose: () => disposeAll([keys, values]),
+  };
 }
 
 /** One block of every prompt through all layers; `past` is freed layer by layer, and all of it on an error. */
@@ -118,17 +149,16 @@ async function promptBlock(
   { model, functions, factors }: GenerationModel,
   blocks: readonly (readonly number[])[],
   past: Past,
-  pastLength: number,
   signal: AbortSignal | undefined,
 ): Promise<PromptCache> {
-  const cache: Past = { keys: [], values: [] };
+  const cache: LayerCaches = { keys: [], values: [] };
   try {
     const hidden = await scope(async () => {
-      const { x: embedded, ...shared } = blockInputs(model, functions, blocks, pastLength);
+      const { x: embedded, ...shared } = blockInputs(model, functions, blocks, past.length);
       let x = embedded!;
       for (let i = 0; i < model.config.numLayers; i++) {
         signal?.throwIfAborted();
-        const [pastKeys, pastValues] = [past.keys[i]!, past.values[i]!];
+        const { keys: pastKeys, values: pastValues } = past.take(i);
         const weights = model.layerInputs(i, null);
         const inputs = { x, ...shared, pastKeys, pastValues, ...weights, ...factors[i]! };
         const { y, keys, values } = await callNamedAsync(functions.promptLayer, inputs);
@@ -139,9 +169,10 @@ async function promptBlock(
       }
       return keep(gatherRows(x, lastTokens(blocks), 0));
     });
-    return { ...cache, hidden, lengths: blocks.map((block) => pastLength + block.length) };
+    return { ...cache, hidden, lengths: blocks.map((block) => past.length + block.length) };
   } catch (error) {
-    disposeAll([past.keys, past.values, cache.keys, cache.values]);
+    past.dispose();
+    disposeAll(cache);
     throw error;
   }
 }

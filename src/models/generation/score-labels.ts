@@ -1,12 +1,13 @@
-/** Log-likelihoods of given continuations of one prompt, which is computed once for all of them. */
+/** Log-likelihoods of given continuations of prompts, each of which is computed once for all of its continuations. */
 
 import { DataError } from '../../errors.js';
 import { disposeAll } from '../../runtime/tensor.js';
 import type { LanguageModel } from '../language-model.js';
 import { DecodeBatch } from './decode-batch.js';
 import { checkPrompts, loadForGeneration } from './generate.js';
-import { promptCache } from './prompt-cache.js';
+import { type GenerationModel, promptCache } from './prompt-cache.js';
 import type { Scores } from './scores.js';
+import type { SharedPrefix } from './shared-prefix.js';
 
 /** One label and its log-probability. */
 export interface LabelScore {
@@ -22,6 +23,17 @@ export interface ScoreLabelsOptions {
   signal?: AbortSignal;
 }
 
+/** A prompt and what may follow it, as token ids: at least one each. */
+export interface LabelQuestion {
+  prompt: readonly number[];
+  labels: readonly (readonly number[])[];
+}
+
+export interface ScoreAllLabelsOptions extends ScoreLabelsOptions {
+  /** Where the prompts' common beginning is kept from one call to the next. Default: each prompt computes its own. */
+  prefix?: SharedPrefix;
+}
+
 /**
  * Scores each label after `prompt`, one token of all labels at a time: meant for labels of a few tokens (classes,
  * answers to choose from).
@@ -34,48 +46,87 @@ export async function scoreLabels(
   model: LanguageModel,
   prompt: readonly number[],
   labels: readonly (readonly number[])[],
-  { adapter = true, signal }: ScoreLabelsOptions = {},
+  options: ScoreLabelsOptions = {},
 ): Promise<LabelScore[]> {
+  return (await scoreAllLabels(model, [{ prompt, labels }], options))[0]!;
+}
+
+/** {@link scoreLabels} of several prompts, which go through the model together: for each prompt its labels' scores. */
+export async function scoreAllLabels(
+  model: LanguageModel,
+  questions: readonly LabelQuestion[],
+  { adapter = true, signal, prefix }: ScoreAllLabelsOptions = {},
+): Promise<LabelScore[][]> {
+  for (const question of questions) checkQuestion(model, question);
+  const logprobs = questions.map(({ labels }) => labels.map((): number[] => []));
+  const asked = questions.filter(({ labels }) => labels.length > 0);
+  if (asked.length > 0) {
+    const loaded = loadForGeneration(model, adapter);
+    try {
+      const rows = logprobs.filter((row) => row.length > 0);
+      for await (const { question, label, logprob } of labelTokens(loaded, asked, signal, prefix)) {
+        rows[question]![label]!.push(logprob);
+      }
+    } finally {
+      disposeAll([loaded.head32, loaded.factors]);
+    }
+  }
+  return logprobs.map((row) =>
+    row.map((values) => ({ logprob: values.reduce((sum, value) => sum + value, 0), logprobs: values })),
+  );
+}
+
+function checkQuestion(model: LanguageModel, { prompt, labels }: LabelQuestion): void {
   labels.forEach((label, index) => {
     if (label.length === 0) throw new DataError(`Label ${index} has no tokens; at least one is needed.`);
   });
   // A label's last token is predicted, never read.
   checkPrompts(model, [prompt, ...labels.map((label) => [...prompt, ...label.slice(0, -1)])]);
   checkPrompts(model, labels);
-  const logprobs: number[][] = labels.map(() => []);
-  if (labels.length === 0) return [];
+}
 
-  const loaded = loadForGeneration(model, adapter);
+interface LabelToken {
+  question: number;
+  label: number;
+  logprob: number;
+}
+
+/** Of every label its tokens in order. */
+async function* labelTokens(
+  loaded: GenerationModel,
+  questions: readonly LabelQuestion[],
+  signal: AbortSignal | undefined,
+  prefix: SharedPrefix | undefined,
+): AsyncGenerator<LabelToken, void, void> {
+  const { vocabSize } = loaded.model.config;
   const batch = new DecodeBatch(loaded);
   let scores: Scores | undefined;
+  let open = questions.flatMap(({ labels }, question) =>
+    labels.map((ids, label) => ({ question, label, ids })),
+  );
   try {
+    const prompts = questions.map(({ prompt }) => prompt);
     scores = await batch.add(
-      await promptCache(loaded, [prompt], signal),
-      labels.map(() => 0),
+      await promptCache(loaded, prompts, signal, undefined, prefix),
+      open.map(({ question }) => question),
     );
-    let open = labels.map((_, index) => index);
     for (let at = 0; ; at++) {
       const logits = scores.logits();
-      open.forEach((label, index) => {
-        const row = at === 0 ? 0 : index;
-        const id = labels[label]![at]!;
-        logprobs[label]!.push(logits[row * model.config.vocabSize + id]! - scores!.logNormalizer[row]!);
-      });
-      const longer = open.flatMap((label, index) => (labels[label]!.length > at + 1 ? [index] : []));
-      if (longer.length === 0) break;
+      for (const [sequence, { question, label, ids }] of open.entries()) {
+        const row = at === 0 ? question : sequence;
+        const logprob = logits[row * vocabSize + ids[at]!]! - scores.logNormalizer[row]!;
+        yield { question, label, logprob };
+      }
+      const longer = open.flatMap(({ ids }, sequence) => (ids.length > at + 1 ? [sequence] : []));
+      if (longer.length === 0) return;
       if (longer.length < open.length) batch.keepSequences(longer);
-      open = longer.map((index) => open[index]!);
+      open = longer.map((sequence) => open[sequence]!);
       signal?.throwIfAborted();
       scores.dispose();
-      scores = await batch.step(Int32Array.from(open, (label) => labels[label]![at]!));
+      scores = await batch.step(Int32Array.from(open, ({ ids }) => ids[at]!));
     }
   } finally {
     scores?.dispose();
     batch.dispose();
-    disposeAll([loaded.head32, loaded.factors]);
   }
-  return logprobs.map((values) => ({
-    logprob: values.reduce((sum, value) => sum + value, 0),
-    logprobs: values,
-  }));
 }

@@ -7,6 +7,9 @@ const TOKENS_AROUND_MESSAGE = 10;
 /** At most so many are put around the whole: a default system message, the date, the opening of the reply. */
 const TOKENS_AROUND_CONVERSATION = 48;
 
+/** With less room than this a reply would only be cut: it is not asked for. */
+export const MIN_REPLY_TOKENS = 64;
+
 /**
  * Tokens left for a reply to `messages`, below zero where the messages alone are too long. Careful rather than exact:
  * the chat template is known to the model's server only.

@@ -1,6 +1,6 @@
 /** The requests for the next answers of conversations, and what becomes of the replies. */
 import type { ChatModel, ChatReply, ChatRequest, Outcome } from '../../llm/chat-model.js';
-import { replyRoom } from '../reply-room.js';
+import { MIN_REPLY_TOKENS, replyRoom } from '../reply-room.js';
 import { isEmptyReply, replyText } from '../reply-text.js';
 import { writingSampling } from '../writing-options.js';
 import type { Draft } from './draft.js';
@@ -12,8 +12,6 @@ export interface Stop {
   detail: string;
 }
 
-/** With less room than this an answer would only be cut: it is not asked for. */
-const MIN_ANSWER_TOKENS = 64;
 /** Characters of an empty reply that are shown. */
 const MAX_SHOWN = 80;
 
@@ -34,7 +32,7 @@ export function nextRequests(
   for (const draft of drafts) {
     const messages = draft.turns.map(({ role, content }) => ({ role, content }));
     const room = replyRoom(model, messages);
-    if (room < MIN_ANSWER_TOKENS) {
+    if (room < MIN_REPLY_TOKENS) {
       const detail = `${Math.max(room, 0)} of ${model.contextTokens} tokens would be left for turn ${draft.turns.length}`;
       next.stopped.push({ draft, stop: { reason: 'context-full', detail } });
       continue;

@@ -1,0 +1,100 @@
+/** Which answers are to be written anew: those that a user sent back with feedback. */
+import type { ConversationTurn, SplitConversation } from '../../data/conversation.js';
+import type { Message } from '../../data/pairs.js';
+import type { Dropped, Tally } from '../../data/tally.js';
+import type { ClassifiedMessage } from '../rows.js';
+
+/** A re-attempt with feedback, and what it is about. */
+export interface FollowUp {
+  /** `conversation:turn`. */
+  id: string;
+  user: string;
+  conversation: string;
+  /** Index of the follow-up among the conversation's turns. */
+  turn: number;
+  /** Everything before the original answer; it ends with the message that this answers. */
+  prompt: Message[];
+  original: string;
+  /** What the user said to the original answer. */
+  followUp: string;
+}
+
+/** The turns of each conversation that are re-attempts with feedback. */
+export type FollowUpTurns = Map<string, Set<number>>;
+
+/** Reads all messages; those of other types are dropped under the name of their type. */
+export async function collectFollowUps(
+  messages: Iterable<ClassifiedMessage> | AsyncIterable<ClassifiedMessage>,
+  tally: Tally,
+): Promise<FollowUpTurns> {
+  const turns: FollowUpTurns = new Map();
+  for await (const { conversation, turn, type } of messages) {
+    tally.enter();
+    if (type !== 're-attempt-with-feedback') {
+      tally.addDropped(type, 1);
+      continue;
+    }
+    const seen = turns.get(conversation) ?? new Set();
+    if (seen.has(turn)) tally.drop({ id: `${conversation}:${turn}`, reason: 'duplicate-message' });
+    turns.set(conversation, seen.add(turn));
+  }
+  return turns;
+}
+
+/**
+ * The follow-ups of the conversations, in their order; what can't be used is dropped. Afterwards `turns` holds only
+ * conversations that did not come, and their follow-ups are dropped, too.
+ */
+export async function* followUpsOf(
+  conversations: Iterable<SplitConversation> | AsyncIterable<SplitConversation>,
+  turns: FollowUpTurns,
+  tally: Tally,
+): AsyncGenerator<FollowUp> {
+  for await (const conversation of conversations) {
+    const mine = [...(turns.get(conversation.id) ?? [])].sort((a, b) => a - b);
+    turns.delete(conversation.id);
+    for (const turn of mine) {
+      const followUp = followUpAt(conversation, turn);
+      if ('reason' in followUp) tally.drop(followUp);
+      else yield followUp;
+    }
+  }
+  for (const [conversation, missing] of turns) {
+    for (const turn of missing) tally.drop({ id: `${conversation}:${turn}`, reason: 'no-such-conversation' });
+  }
+}
+
+/**
+ * A follow-up to a follow-up needs nothing of its own: the turns before the answer it is about are as they were, with
+ * the earlier answer that was sent back and the feedback on it.
+ */
+function followUpAt(conversation: SplitConversation, turn: number): FollowUp | Dropped {
+  const { id: name, user, side, heldOut, turns } = conversation;
+  const id = `${name}:${turn}`;
+  if (side === 'test') return { id, reason: 'test-user' };
+  if (heldOut) return { id, reason: 'held-out' };
+  const message = turns[turn];
+  if (message?.role !== 'user') {
+    const detail = `turn ${turn} of ${turns.length} is ${message === undefined ? 'not there' : `of the ${message.role}`}`;
+    return { id, reason: 'no-such-message', detail };
+  }
+  const original = turns[turn - 1];
+  if (original?.role !== 'assistant' || original.content.trim() === '') {
+    return { id, reason: 'no-answer-before' };
+  }
+  const prompt = turns.slice(0, turn - 1).map(asMessage);
+  if (prompt.at(-1)?.role !== 'user') return { id, reason: 'no-request-before' };
+  return {
+    id,
+    user,
+    conversation: name,
+    turn,
+    prompt,
+    original: original.content,
+    followUp: message.content,
+  };
+}
+
+function asMessage({ role, content }: ConversationTurn): Message {
+  return { role, content };
+}

@@ -49,7 +49,7 @@ export async function* reconstructConversations(
       while (!ended && active.length < options.conversationsAtOnce && !tooManyWait(finished, options)) {
         const { value } = await drafts.next();
         if (value === undefined) ended = true;
-        else active.push(value);
+        else if (value !== null) active.push(value);
         done += yield* leave(finished, context);
       }
       active = await answerOnce(active, { model, options, finished, context, done });
@@ -65,23 +65,25 @@ function tooManyWait(finished: InOrder<unknown>, { conversationsAtOnce }: Resolv
   return finished.waiting >= WAITING_FACTOR * conversationsAtOnce;
 }
 
-/** A draft for each conversation that wants an answer; the others are finished as they are. */
+/** For each conversation a draft where it wants an answer, null where it is finished as it is. */
 async function* startDrafts(
   conversations: Iterable<SplitConversation> | AsyncIterable<SplitConversation>,
   { sides }: ResolvedReconstructOptions,
   finished: InOrder<SplitConversation | null>,
   { tally }: StageContext,
-): AsyncGenerator<Draft, undefined, void> {
+): AsyncGenerator<Draft | null, undefined, void> {
   let index = 0;
   for await (const conversation of conversations) {
     tally.enter();
     const draft = startDraft(index++, conversation);
     const forEvaluation = conversation.side === 'test' || conversation.heldOut;
-    if (sides === 'train' && forEvaluation) {
-      tally.note('left-as-it-was');
+    const isLeft = sides === 'train' && forEvaluation;
+    if (isLeft) tally.note('left-as-it-was');
+    if (!isLeft && advance(draft)) yield draft;
+    else {
       finished.put(draft.index, conversation);
-    } else if (advance(draft)) yield draft;
-    else finished.put(draft.index, conversation);
+      yield null;
+    }
   }
   return undefined;
 }

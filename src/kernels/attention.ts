@@ -42,32 +42,19 @@ export interface PackedLayout {
   masks: readonly GraphValue[];
 }
 
-/**
- * `softmax(q k^T + mask) v` for each rectangle; q comes scaled. Padding tokens get zeros.
- *
- * @returns the outputs `[KV, G, N, hd]` and the probabilities, three for each pair, `[KV, G, queries, keys]`
- */
-export function packedAttention(
-  g: GraphBuilder,
-  inputs: AttentionInputs,
-  layout: PackedLayout,
-): { output: GraphValue; probabilities: GraphValue[] } {
+/** `softmax(q k^T + mask) v` for each rectangle, `[KV, G, N, hd]`; q comes scaled. Padding tokens get zeros. */
+export function packedAttention(g: GraphBuilder, inputs: AttentionInputs, layout: PackedLayout): GraphValue {
   const parts = splitInputs(g, inputs, layout);
-  const probabilities: GraphValue[] = [];
-  const outputs = rectangles(layout.pairs).map(({ query, keys }, i) => {
-    const k = pick(g, parts.k, keys);
-    const scores = batchMatmul(g, parts.q[query] as GraphValue, k, { transposeB: true });
-    const masked = add(g, toFloat32(g, scores), layout.masks[i] as GraphValue);
-    const p = cast(g, softmax(g, masked), inputs.q.dtype);
-    probabilities.push(p);
-    return batchMatmul(g, p, pick(g, parts.v, keys));
+  const outputs = rectangles(layout.pairs).map((rectangle, i) => {
+    const p = probabilities(g, parts, rectangle, layout.masks[i] as GraphValue);
+    return batchMatmul(g, p, pick(g, parts.v, rectangle.keys));
   });
   outputs.push(zerosLike(g, parts.q[3 * layout.pairs] as GraphValue));
-  return { output: concat(g, outputs, TOKEN_AXIS), probabilities };
+  return concat(g, outputs, TOKEN_AXIS);
 }
 
 /**
- * With `P` the probabilities and `O = P V`: `dV = P^T dO`, `dS = P * (dO V^T - rowsum(dO * O))`, `dQ = dS K`,
+ * With `P` the probabilities, computed anew, and `O = P V`: `dV = P^T dO`, `dS = P * (dO V^T - rowsum(dO * O))`, `dQ = dS K`,
  * `dK = dS^T Q`; keys and values of the prompt gather from all three rectangles.
  *
  * @param dOutput dO, `[KV, G, N, hd]`
@@ -77,7 +64,6 @@ export function packedAttention(
 export function packedAttentionGradient(
   g: GraphBuilder,
   inputs: AttentionInputs,
-  probabilities: readonly GraphValue[],
   dOutput: GraphValue,
   rowSums: GraphValue,
   layout: PackedLayout,
@@ -92,8 +78,9 @@ export function packedAttentionGradient(
   const dq: GraphValue[] = [];
   const dk: GraphValue[][] = Array.from({ length: count }, () => []);
   const dv: GraphValue[][] = Array.from({ length: count }, () => []);
-  rectangles(layout.pairs).forEach(({ query, keys }, i) => {
-    const p = probabilities[i] as GraphValue;
+  rectangles(layout.pairs).forEach((rectangle, i) => {
+    const { query, keys } = rectangle;
+    const p = probabilities(g, parts, rectangle, layout.masks[i] as GraphValue);
     const q = parts.q[query] as GraphValue;
     const dO = dOutputs[query] as GraphValue;
     const k = pick(g, parts.k, keys);
@@ -121,8 +108,33 @@ export function packedAttentionGradient(
   return { q: concat(g, dq, TOKEN_AXIS), k: gathered(dk), v: gathered(dv) };
 }
 
-/** The rectangles of a row in order: which piece asks, and which pieces it sees. */
-function rectangles(pairs: number): { query: number; keys: number[] }[] {
+/** Which piece of a row asks, and which pieces it sees. */
+interface Rectangle {
+  query: number;
+  keys: number[];
+}
+
+/** Pieces of a row by their number. */
+interface Pieces {
+  q: GraphValue[];
+  k: GraphValue[];
+  v: GraphValue[];
+}
+
+/** `softmax(q k^T + mask)` of one rectangle, `[KV, G, queries, keys]` in q's dtype. */
+function probabilities(
+  g: GraphBuilder,
+  parts: Pieces,
+  { query, keys }: Rectangle,
+  mask: GraphValue,
+): GraphValue {
+  const q = parts.q[query] as GraphValue;
+  const scores = batchMatmul(g, q, pick(g, parts.k, keys), { transposeB: true });
+  return cast(g, softmax(g, add(g, toFloat32(g, scores), mask)), q.dtype);
+}
+
+/** The rectangles of a row in order. */
+function rectangles(pairs: number): Rectangle[] {
   return Array.from({ length: pairs }, (_, i) => {
     const prompt = 3 * i;
     return [
@@ -133,7 +145,7 @@ function rectangles(pairs: number): { query: number; keys: number[] }[] {
   }).flat();
 }
 
-function splitInputs(g: GraphBuilder, { q, k, v }: AttentionInputs, { sizes, pairs }: PackedLayout) {
+function splitInputs(g: GraphBuilder, { q, k, v }: AttentionInputs, { sizes, pairs }: PackedLayout): Pieces {
   const pieces = (x: GraphValue) => split(g, x, sizes, TOKEN_AXIS, 3 * pairs + 1);
   return { q: pieces(q), k: pieces(k), v: pieces(v) };
 }

@@ -1,20 +1,24 @@
 /**
  * One layer of a Llama-family decoder as graph functions: forward, and backward with every gradient written out.
- * The functions are the same for all layers; they are built once for each number of pairs in a packed row.
+ * The functions are the same for all layers; they are built once for each number of pairs in a packed row. Inside
+ * they compute in `dtype`; what goes in and out is in `activationDtype`.
  *
  *     h  = rmsNorm(x);   q, k, v = rotate(h W_qkv);   x' = x + attention(q, k, v) W_o
  *     h' = rmsNorm(x');  y = x' + swiglu(h' W_gate, h' W_up) W_down
  */
 
 import { packedAttention, packedAttentionGradient } from '../kernels/attention.js';
-import { add } from '../kernels/graph-math.js';
+import { add, cast } from '../kernels/graph-math.js';
 import type { DType } from '../runtime/dtypes.js';
 import type { GraphBuilder, GraphValue } from '../runtime/graph-function.js';
 import { defineNamed, type NamedFunction } from '../runtime/named-function.js';
-import { LayerGraph, type LayerSpec } from './layer-graph.js';
+import { LayerGraph, type LayerSpec, type Values } from './layer-graph.js';
 import { adapterInputs } from './lora-shape.js';
 
 const QKV = ['q_proj', 'k_proj', 'v_proj'] as const;
+
+/** The layer's matrices among its weights. */
+const MATRICES = ['qkv', 'output', 'gate', 'up', 'down'] as const;
 
 /** The layer's own weights: name to dtype; norms and biases are float32. */
 export function layerWeights({
@@ -44,12 +48,19 @@ function layoutInputs(pairs: number): Record<string, DType> {
   return { sizes: 'int32', cos: 'float32', sin: 'float32', ...Object.fromEntries(masks) };
 }
 
-/** What the forward pass keeps for the backward pass, beside its input x. */
-function savedInputs({ config, dtype, pairs }: LayerSpec): Record<string, DType> {
+/**
+ * What the forward pass keeps for the backward pass, beside its input x. Attention's probabilities are not among it:
+ * they are as much again as all the rest, and cost little to compute anew.
+ */
+function savedInputs({ config, activationDtype }: LayerSpec): Record<string, DType> {
   const names = ['q', 'k', 'v', 'attended', 'middle', 'gateOut', 'upOut'];
-  const probabilities = Array.from({ length: 3 * pairs }, (_, i) => `p${i}`);
   const raw = config.queryKeyNorm ? ['rawQuery', 'rawKey'] : [];
-  return Object.fromEntries([...names, ...probabilities, ...raw].map((name) => [name, dtype]));
+  return Object.fromEntries([...names, ...raw].map((name) => [name, activationDtype]));
+}
+
+/** Inputs of every pass beside the hidden states. */
+function sharedInputs(spec: LayerSpec): Record<string, DType> {
+  return { ...layoutInputs(spec.pairs), ...layerWeights(spec), ...adapterInputs(spec.lora) };
 }
 
 /**
@@ -58,29 +69,27 @@ function savedInputs({ config, dtype, pairs }: LayerSpec): Record<string, DType>
  * @param save Whether to return, beside `y`, what {@link layerBackward} needs.
  */
 export function layerForward(spec: LayerSpec, save: boolean): NamedFunction {
-  const inputs = {
-    x: spec.dtype,
-    ...layoutInputs(spec.pairs),
-    ...layerWeights(spec),
-    ...adapterInputs(spec.lora),
-  };
+  const inputs = { x: spec.activationDtype, ...sharedInputs(spec) };
   return defineNamed(save ? 'layer_forward' : 'layer_inference', inputs, (g, values) => {
-    const layer = new LayerGraph(g, spec, values);
-    const x = layer.input('x');
-    const h = layer.norm(x, layer.input('inputNorm'));
-    const heads = layer.heads(layer.linear(QKV, h, 'qkv'));
-    const { output, probabilities } = packedAttention(g, heads, layer.layout);
-    const attended = layer.mergeHeads(output);
-    const middle = layer.residual(x, layer.linear(['o_proj'], attended, 'output'));
-    const h2 = layer.norm(middle, layer.input('postNorm'));
-    const gateOut = layer.linear(['gate_proj'], h2, 'gate');
-    const upOut = layer.linear(['up_proj'], h2, 'up');
-    const activation = layer.swiglu(gateOut, upOut);
-    const y = layer.residual(middle, layer.linear(['down_proj'], activation, 'down'));
-    if (!save) return { y };
-    const kept = Object.fromEntries(probabilities.map((p, i) => [`p${i}`, p]));
-    return { y, ...heads, attended, middle, gateOut, upOut, ...kept };
+    const { y, ...saved } = runForward(g, spec, values);
+    return inDtype(g, save ? { y: y!, ...saved } : { y: y! }, spec.activationDtype);
   });
+}
+
+/** The output `y`, and what the backward pass needs, all in `dtype`. */
+function runForward(g: GraphBuilder, spec: LayerSpec, { x: input, ...shared }: Values): Values {
+  const x = cast(g, input!, spec.dtype);
+  const layer = new LayerGraph(g, spec, shared);
+  const h = layer.norm(x, layer.input('inputNorm'));
+  const heads = layer.heads(layer.linear(QKV, h, 'qkv'));
+  const attended = layer.mergeHeads(packedAttention(g, heads, layer.layout));
+  const middle = layer.residual(x, layer.linear(['o_proj'], attended, 'output'));
+  const h2 = layer.norm(middle, layer.input('postNorm'));
+  const gateOut = layer.linear(['gate_proj'], h2, 'gate');
+  const upOut = layer.linear(['up_proj'], h2, 'up');
+  const activation = layer.swiglu(gateOut, upOut);
+  const y = layer.residual(middle, layer.linear(['down_proj'], activation, 'down'));
+  return { y, ...heads, attended, middle, gateOut, upOut };
 }
 
 /**
@@ -88,20 +97,52 @@ export function layerForward(spec: LayerSpec, save: boolean): NamedFunction {
  * `d:` and the weight's or adapter's name. With an adapter only its gradients are computed.
  */
 export function layerBackward(spec: LayerSpec): NamedFunction {
+  const { activationDtype } = spec;
   const inputs = {
-    dy: spec.dtype,
-    x: spec.dtype,
+    ...{ dy: activationDtype, x: activationDtype },
     ...savedInputs(spec),
-    ...layoutInputs(spec.pairs),
-    ...layerWeights(spec),
-    ...adapterInputs(spec.lora),
+    ...sharedInputs(spec),
   };
-  return defineNamed('layer_backward', inputs, (g, values) => {
-    const layer = new LayerGraph(g, spec, values);
-    const feedForward = feedForwardBackward(g, layer, spec);
-    const attention = attentionBackward(g, layer, spec, feedForward.dMiddle);
-    return { dx: attention.dx, ...attention.gradients, ...feedForward.gradients };
+  return defineNamed('layer_backward', inputs, (g, values) => runBackward(g, spec, values));
+}
+
+/**
+ * Forward again and backward at once: inputs `dy` and `x`, outputs as {@link layerBackward}. What the forward pass
+ * would have kept is rounded as it would have been: the gradients are the same to the bit.
+ */
+export function layerForwardBackward(spec: LayerSpec): NamedFunction {
+  const { activationDtype } = spec;
+  const inputs = { dy: activationDtype, x: activationDtype, ...sharedInputs(spec) };
+  return defineNamed('layer_recomputed', inputs, (g, values) => {
+    const { y: _, ...saved } = runForward(g, spec, values);
+    return runBackward(g, spec, { ...values, ...inDtype(g, saved, activationDtype) });
   });
+}
+
+function runBackward(g: GraphBuilder, spec: LayerSpec, values: Values): Values {
+  const { dtype, activationDtype } = spec;
+  const activations = ['dy', 'x', ...Object.keys(savedInputs(spec))].map((name) => [name, values[name]!]);
+  const layer = new LayerGraph(g, spec, {
+    ...values,
+    ...inDtype(g, Object.fromEntries(activations), dtype),
+  });
+  const feedForward = feedForwardBackward(g, layer, spec);
+  const { dx, gradients } = attentionBackward(g, layer, spec, feedForward.dMiddle);
+  const all: Values = { ...gradients, ...feedForward.gradients };
+  // Those of norms, biases and adapters are float32 and stay so.
+  const matrices = MATRICES.map((name) => `d:${name}`).flatMap((name) => {
+    const gradient = all[name];
+    return gradient === undefined ? [] : [[name, gradient] as const];
+  });
+  return {
+    dx: cast(g, dx, activationDtype),
+    ...all,
+    ...inDtype(g, Object.fromEntries(matrices), activationDtype),
+  };
+}
+
+function inDtype(g: GraphBuilder, values: Values, dtype: DType): Record<string, GraphValue> {
+  return Object.fromEntries(Object.entries(values).map(([name, value]) => [name, cast(g, value, dtype)]));
 }
 
 /** From `dy` to the gradient of the residual stream between attention and feed-forward. */
@@ -130,13 +171,13 @@ function feedForwardBackward(g: GraphBuilder, layer: LayerGraph, { lora }: Layer
 
 /** From there to the gradient of the layer's input. */
 function attentionBackward(g: GraphBuilder, layer: LayerGraph, spec: LayerSpec, dMiddle: GraphValue) {
-  const { config, pairs, lora } = spec;
+  const { config, lora } = spec;
   const attended = layer.input('attended');
   const dAttended = layer.inputGradient(['o_proj'], 'output', dMiddle);
+  const inputs = { q: layer.input('q'), k: layer.input('k'), v: layer.input('v') };
   const d = packedAttentionGradient(
     g,
-    { q: layer.input('q'), k: layer.input('k'), v: layer.input('v') },
-    Array.from({ length: 3 * pairs }, (_, i) => layer.input(`p${i}`)),
+    inputs,
     layer.splitHeads(dAttended),
     layer.attentionRowSums(attended, dAttended),
     layer.layout,

@@ -1,11 +1,12 @@
 /** The output end of the model as graph functions: chosen rows of the last hidden states to token scores, and back. */
 
-import { type ComputeDType, cast, gather, mul } from '../kernels/graph-math.js';
+import { cast, gather, mul } from '../kernels/graph-math.js';
 import { embed } from '../kernels/packed-layout.js';
 import { rmsNorm, rmsNormGradient } from '../kernels/rms-norm.js';
 import { headGradient, hiddenGradient, tokenLogits, tokenScores } from '../kernels/token-logps.js';
 import { attr } from '../runtime/attributes.js';
 import { defineNamed, type NamedFunction } from '../runtime/named-function.js';
+import type { Dtypes } from './layer-graph.js';
 import type { ModelConfig } from './model-config.js';
 
 export interface HeadFunctions {
@@ -27,23 +28,22 @@ export interface HeadFunctions {
 
 export function headFunctions(
   config: ModelConfig,
-  dtype: ComputeDType,
-  weightDtype: ComputeDType,
+  { dtype, activationDtype, weightDtype }: Dtypes,
 ): HeadFunctions {
   const eps = config.rmsNormEps;
-  const rows = { hidden: dtype, finalNorm: 'float32', indices: 'int32' } as const;
+  const rows = { hidden: activationDtype, finalNorm: 'float32', indices: 'int32' } as const;
   const chunk = { ...rows, labels: 'int32', head32: 'float32' } as const;
   const scoresFunction = (weighting: boolean) =>
     defineNamed('token_scores', { ...chunk, head: dtype }, (g, v) => {
       const normed = rmsNorm(g, gather(g, v.hidden!, v.indices!), v.finalNorm!, eps);
       const { scores, negativeGradient } = tokenScores(g, normed, v.head32!, v.labels!);
       const { logSumSquares, ...always } = scores;
-      const dNormed = hiddenGradient(g, negativeGradient, v.head!);
+      const dNormed = cast(g, hiddenGradient(g, negativeGradient, v.head!), activationDtype);
       return { ...always, dNormed, ...(weighting && { logSumSquares }) };
     });
   return {
     embed: defineNamed('embed', { table: weightDtype, ids: 'int32' }, (g, { table, ids }) => ({
-      x: embed(g, table!, ids!, dtype),
+      x: embed(g, table!, ids!, activationDtype),
     })),
     logps: defineNamed('token_logps', chunk, (g, v) => {
       const normed = rmsNorm(g, gather(g, v.hidden!, v.indices!), v.finalNorm!, eps);
@@ -57,7 +57,7 @@ export function headFunctions(
     }),
     backward: defineNamed(
       'head_backward',
-      { ...rows, dNormed: dtype, dLogps: 'float32', tokens: 'int32' },
+      { ...rows, dNormed: activationDtype, dLogps: 'float32', tokens: 'int32' },
       (g, v) => {
         const x = gather(g, v.hidden!, v.indices!);
         const dNormed = mul(g, cast(g, v.dNormed!, 'float32'), v.dLogps!);
@@ -68,13 +68,13 @@ export function headFunctions(
           Tindices: attr.type('int32'),
           Tnumsegments: attr.type('int32'),
         });
-        return { dHidden: cast(g, spread, dtype), 'd:finalNorm': dw };
+        return { dHidden: cast(g, spread, activationDtype), 'd:finalNorm': dw };
       },
     ),
     headGradient: defineNamed('head_gradient', { ...chunk, dLogps: 'float32' }, (g, v) => {
       const normed = rmsNorm(g, gather(g, v.hidden!, v.indices!), v.finalNorm!, eps);
       const { negativeGradient } = tokenScores(g, normed, v.head32!, v.labels!);
-      return { dHead: headGradient(g, negativeGradient, normed, v.dLogps!) };
+      return { dHead: headGradient(g, negativeGradient, cast(g, normed, dtype), v.dLogps!) };
     }),
   };
 }

@@ -2,6 +2,7 @@
 
 import { CheckpointError } from '../errors.js';
 import type { ComputeDType } from '../kernels/graph-math.js';
+import { hasFastBfloat16 } from '../runtime/fast-bfloat16.js';
 import type { Tensors } from '../runtime/named-function.js';
 import { keep, type Tensor, tensor } from '../runtime/tensor.js';
 import { type HeadFunctions, headFunctions } from './head-functions.js';
@@ -12,7 +13,7 @@ import { parameterAt } from './parameter-ids.js';
 import { ropeFrequencies } from './rope-frequencies.js';
 
 /**
- * Weights as the kernels take them. Linear weights are `[out, in]` in the compute dtype or float32; query, key and
+ * Weights as the kernels take them. Linear weights are `[out, in]` in the model's dtype or float32; query, key and
  * value projections lie in one tensor.
  */
 export interface ModelWeights {
@@ -25,12 +26,25 @@ export interface ModelWeights {
   head: Tensor | null;
 }
 
+export interface LanguageModelOptions {
+  /** Compile what lies between matrix products by XLA. Default false. */
+  xla?: boolean;
+  /**
+   * What the passes over whole sequences multiply in. Default: the model's dtype, but float32 for a bfloat16 model where
+   * the device multiplies float32 faster; activations are kept in bfloat16 all the same.
+   */
+  computeDtype?: ComputeDType;
+}
+
 /** A model on the runtime's device. Whoever loaded it disposes it. */
 export class LanguageModel {
   readonly config: ModelConfig;
+  /** What activations and caches are kept in. */
   readonly dtype: ComputeDType;
+  /** What the passes over whole sequences multiply in. */
+  readonly computeDtype: ComputeDType;
   readonly weights: ModelWeights;
-  /** What matrices are stored in: the compute dtype, or float32 where they are trained in bfloat16. */
+  /** What matrices are stored in: `dtype`, or float32 where they are trained in bfloat16. */
   readonly weightDtype: ComputeDType;
   readonly functions: LayerFunctions;
   readonly headFunctions: HeadFunctions;
@@ -38,13 +52,20 @@ export class LanguageModel {
   readonly frequencies: Tensor;
   #adapter: LoraAdapter | null = null;
 
-  constructor(config: ModelConfig, dtype: ComputeDType, weights: ModelWeights, { xla = false } = {}) {
+  constructor(
+    config: ModelConfig,
+    dtype: ComputeDType,
+    weights: ModelWeights,
+    { xla = false, computeDtype = fastestDtype(dtype) }: LanguageModelOptions = {},
+  ) {
     this.config = config;
     this.dtype = dtype;
+    this.computeDtype = computeDtype;
     this.weights = weights;
     this.weightDtype = weights.embedding.dtype as ComputeDType;
-    this.functions = new LayerFunctions(config, dtype, this.weightDtype, xla);
-    this.headFunctions = headFunctions(config, dtype, this.weightDtype);
+    const dtypes = { dtype: computeDtype, activationDtype: dtype, weightDtype: this.weightDtype };
+    this.functions = new LayerFunctions(config, dtypes, xla);
+    this.headFunctions = headFunctions(config, dtypes);
     this.frequencies = keep(tensor('float32', [config.headDim / 2], ropeFrequencies(config)));
   }
 
@@ -115,4 +136,8 @@ export class LanguageModel {
     this.#adapter?.dispose();
     this.#adapter = null;
   }
+}
+
+function fastestDtype(dtype: ComputeDType): ComputeDType {
+  return dtype === 'bfloat16' && !hasFastBfloat16() ? 'float32' : dtype;
 }

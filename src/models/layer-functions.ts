@@ -1,24 +1,23 @@
 /** A model's layer functions, built when first needed and kept: one set for each number of pairs in a packed row. */
 
-import type { ComputeDType } from '../kernels/graph-math.js';
 import type { NamedFunction } from '../runtime/named-function.js';
-import { layerBackward, layerForward } from './decoder-layer.js';
+import { layerBackward, layerForward, layerForwardBackward } from './decoder-layer.js';
+import type { Dtypes, LayerSpec } from './layer-graph.js';
 import type { LoraShape } from './lora-shape.js';
 import type { ModelConfig } from './model-config.js';
 
-export type LayerPass = 'inference' | 'forward' | 'backward';
+/** `recomputed`: forward again, and backward. */
+export type LayerPass = 'inference' | 'forward' | 'backward' | 'recomputed';
 
 export class LayerFunctions {
   readonly #config: ModelConfig;
-  readonly #dtype: ComputeDType;
-  readonly #weightDtype: ComputeDType;
+  readonly #dtypes: Dtypes;
   readonly xla: boolean;
   readonly #built = new Map<string, NamedFunction>();
 
-  constructor(config: ModelConfig, dtype: ComputeDType, weightDtype: ComputeDType, xla: boolean) {
+  constructor(config: ModelConfig, dtypes: Dtypes, xla: boolean) {
     this.#config = config;
-    this.#dtype = dtype;
-    this.#weightDtype = weightDtype;
+    this.#dtypes = dtypes;
     this.xla = xla;
   }
 
@@ -26,17 +25,22 @@ export class LayerFunctions {
     const key = JSON.stringify([pass, pairs, lora]);
     let fn = this.#built.get(key);
     if (fn === undefined) {
-      const spec = {
-        config: this.#config,
-        dtype: this.#dtype,
-        weightDtype: this.#weightDtype,
-        pairs,
-        xla: this.xla,
-        lora,
-      };
-      fn = pass === 'backward' ? layerBackward(spec) : layerForward(spec, pass === 'forward');
+      fn = build(pass, { ...this.#dtypes, config: this.#config, pairs, xla: this.xla, lora });
       this.#built.set(key, fn);
     }
     return fn;
+  }
+}
+
+function build(pass: LayerPass, spec: LayerSpec): NamedFunction {
+  switch (pass) {
+    case 'inference':
+      return layerForward(spec, false);
+    case 'forward':
+      return layerForward(spec, true);
+    case 'backward':
+      return layerBackward(spec);
+    case 'recomputed':
+      return layerForwardBackward(spec);
   }
 }

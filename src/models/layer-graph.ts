@@ -36,11 +36,18 @@ import {
 import { LINEAR_MODULES, type LinearModule, type LoraShape } from './lora-shape.js';
 import type { ModelConfig } from './model-config.js';
 
-export interface LayerSpec {
-  config: ModelConfig;
+/** Which numbers a model's functions work with. */
+export interface Dtypes {
+  /** What is multiplied in, and computed in around it where float32 is not needed. */
   dtype: ComputeDType;
+  /** What goes from function to function and is kept for the backward pass. */
+  activationDtype: ComputeDType;
   /** What matrices are stored in: float32 where they are trained, so that there is no second copy of them. */
   weightDtype: ComputeDType;
+}
+
+export interface LayerSpec extends Dtypes {
+  config: ModelConfig;
   /** Pairs in the packed row. */
   pairs: number;
   /** Compile what lies between matmuls by XLA. */

@@ -105,7 +105,7 @@ export async function completionScores(
   const run = logSumSquares ? weightingScores : scores;
   return scope(async () => {
     const head32 = await castTo(model.head, 'float32');
-    const head = await castTo(model.head, model.dtype);
+    const head = await castTo(model.head, model.computeDtype);
     const pieces: Record<string, Tensor>[] = [];
     for (const inputs of chunks(model, batch, hidden)) {
       pieces.push(await callNamedAsync(run, { ...inputs, head32, head }));
@@ -141,13 +141,14 @@ export async function backward(
   const { adapter, dropoutSeed } = state.options;
   const full = adapter === null;
   const lora = adapter?.shape(dropoutSeed !== undefined) ?? null;
-  const run = model.functions.get('backward', batch.pairs, lora);
+  const keptAll = state.options.keep === 'everything';
+  const run = model.functions.get(keptAll ? 'backward' : 'recomputed', batch.pairs, lora);
   try {
     await scope(async () => {
       let dy = await headBackward(model, batch, state.hidden, scores.dNormed, dLogps, full ? sink : null);
       state.hidden.dispose();
       for (let i = model.config.numLayers - 1; i >= 0; i--) {
-        const saved = await savedLayer(model, batch, state, i);
+        const saved = state.layers[i] as Record<string, Tensor>;
         const inputs = { ...layerInputs(model, batch, state.options, i, saved.x!), ...saved, dy };
         const { dx, ...gradients } = await callNamedAsync(run, inputs);
         dy.dispose();
@@ -238,22 +239,6 @@ async function embeddingGradient(
     Tnumsegments: attr.type('int32'),
   });
   sink('embedding', keep(gradient!));
-}
-
-/** What the forward pass kept of layer `index`, or what running it again gives. */
-async function savedLayer(
-  model: LanguageModel,
-  batch: DeviceBatch,
-  { layers, options }: ForwardState,
-  index: number,
-): Promise<Record<string, Tensor>> {
-  const kept = layers[index] as Record<string, Tensor>;
-  if (options.keep === 'everything') return kept;
-  const lora = options.adapter?.shape(options.dropoutSeed !== undefined) ?? null;
-  const inputs = layerInputs(model, batch, options, index, kept.x!);
-  const { y, ...saved } = await callNamedAsync(model.functions.get('forward', batch.pairs, lora), inputs);
-  y!.dispose();
-  return { x: kept.x!, ...saved };
 }
 
 function layerInputs(

@@ -87,6 +87,7 @@ function pairKeys(model: LanguageModel, { fingerprint, adapter = null }: Referen
       tensorflow: version,
       device: device.includes('GPU') ? 'cuda' : 'cpu',
       dtype: model.dtype,
+      computeDtype: model.computeDtype,
       weightDtype: model.weightDtype,
       xla: model.functions.xla,
       weights: fingerprint,

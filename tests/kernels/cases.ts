@@ -151,12 +151,12 @@ function attentionCase(title: string, sizes: number[], groups: number, window: n
     compute: ['q', 'k', 'v'],
     xla: false,
     bfloat16Tolerance: SEVERAL_ROUNDINGS,
-    forward: (g, v) => packedAttention(g, inputs(v), layout(g, v)).output,
+    forward: (g, v) => packedAttention(g, inputs(v), layout(g, v)),
     backward: (g, v) => {
-      const { output, probabilities } = packedAttention(g, inputs(v), layout(g, v));
+      const output = packedAttention(g, inputs(v), layout(g, v));
       const rowSums = sum(g, mul(g, toFloat32(g, output), toFloat32(g, v.dy!)), [3]);
       const shape = { keyValueHeads: KV, headDim: hd };
-      const d = packedAttentionGradient(g, inputs(v), probabilities, v.dy!, rowSums, layout(g, v), shape);
+      const d = packedAttentionGradient(g, inputs(v), v.dy!, rowSums, layout(g, v), shape);
       return { q: d.q, k: d.k, v: d.v };
     },
     oracle: ({ q, k, v }) => {

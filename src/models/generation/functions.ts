@@ -5,6 +5,7 @@ import { writeCache } from '../../kernels/decode-cache.js';
 import { promptAttention } from '../../kernels/decode-prompt-attention.js';
 import {
   add,
+  cast,
   div,
   exp,
   gather,
@@ -57,11 +58,15 @@ export function generationFunctions(model: LanguageModel, adapter: LoraAdapter |
   const key = JSON.stringify([lora, adapter?.config.rank ?? null]);
   let functions = ofModel.get(key);
   if (functions === undefined) {
-    const { config, dtype, weightDtype } = model;
-    const spec: LayerSpec = { config, dtype, weightDtype, pairs: 0, xla: false, lora };
+    const { config, dtype, computeDtype, weightDtype } = model;
+    // A step reads all weights for a few tokens: casting them to another dtype would cost more than it saves.
+    const spec: LayerSpec = {
+      ...{ dtype, activationDtype: dtype, weightDtype },
+      ...{ config, pairs: 0, xla: false, lora },
+    };
     functions = {
       promptLayout: promptLayoutFunction(spec),
-      promptLayer: promptLayerFunction(spec),
+      promptLayer: promptLayerFunction({ ...spec, dtype: computeDtype }),
       scores: scoresFunction(spec),
       step: stepFunction(spec, false),
       stepByPlace: stepFunction(spec, true),
@@ -92,11 +97,11 @@ function promptLayoutFunction({ config }: LayerSpec): NamedFunction {
 }
 
 function promptLayerFunction(spec: LayerSpec): NamedFunction {
-  const { dtype } = spec;
+  const { dtype, activationDtype } = spec;
   const inputs: Record<string, DType> = {
-    ...{ x: dtype, cos: 'float32', sin: 'float32', mask: 'float32' },
+    ...{ x: activationDtype, cos: 'float32', sin: 'float32', mask: 'float32' },
     ...{ tokenAtPlace: 'int32', placeOfToken: 'int32', prompts: 'int32' },
-    ...{ pastKeys: dtype, pastValues: dtype },
+    ...{ pastKeys: activationDtype, pastValues: activationDtype },
     ...layerBodyInputs(spec),
   };
   return defineNamed('prompt_layer', inputs, (g, v) => {
@@ -105,23 +110,23 @@ function promptLayerFunction(spec: LayerSpec): NamedFunction {
       placeOfToken: v.placeOfToken!,
       prompts: v.prompts!,
       mask: v.mask!,
-      pastKeys: v.pastKeys!,
-      pastValues: v.pastValues!,
+      pastKeys: cast(g, v.pastKeys!, dtype),
+      pastValues: cast(g, v.pastValues!, dtype),
     };
     let cache: Values = {};
-    const y = layerBody(g, spec, v, v.x!, (heads) => {
+    const y = layerBody(g, spec, v, cast(g, v.x!, dtype), (heads) => {
       const { output, keys, values } = promptAttention(g, heads, layout, headShape(spec));
-      cache = { keys, values };
+      cache = { keys: cast(g, keys, activationDtype), values: cast(g, values, activationDtype) };
       return output;
     });
-    return { y, ...cache };
+    return { y: cast(g, y, activationDtype), ...cache };
   });
 }
 
 const scoreInputs = { finalNorm: 'float32', head32: 'float32' } as const;
 
 function scoresFunction(spec: LayerSpec): NamedFunction {
-  const inputs = { hidden: spec.dtype, rows: 'int32', ...scoreInputs } as const;
+  const inputs = { hidden: spec.activationDtype, rows: 'int32', ...scoreInputs } as const;
   return defineNamed('next_token_scores', inputs, (g, v) =>
     scores(g, spec, gather(g, v.hidden!, v.rows!), v),
   );

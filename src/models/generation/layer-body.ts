@@ -1,6 +1,6 @@
 /** One decoder layer for inference: what prompts and single new tokens share, around an attention that differs. */
 
-import { add, matmul } from '../../kernels/graph-math.js';
+import { add, cast, matmul } from '../../kernels/graph-math.js';
 import type { DType } from '../../runtime/dtypes.js';
 import type { GraphBuilder, GraphValue } from '../../runtime/graph-function.js';
 import { layerWeights } from '../decoder-layer.js';
@@ -29,8 +29,8 @@ export function adaptedLinears(lora: LoraShape | null): FusedLinear[] {
 /** Inputs of the layer beside x and the angles: its weights, and the adapter's stacked factors. */
 export function layerBodyInputs(spec: LayerSpec): Record<string, DType> {
   const factors = adaptedLinears(spec.lora).flatMap((name) => [
-    [`${name}.down`, spec.dtype],
-    [`${name}.up`, spec.dtype],
+    [`${name}.down`, spec.activationDtype],
+    [`${name}.up`, spec.activationDtype],
   ]);
   return { ...layerWeights(spec), ...Object.fromEntries(factors) };
 }
@@ -54,8 +54,9 @@ export function layerBody(
   const linear = (name: FusedLinear, input: GraphValue) => {
     const y = layer.linear(FUSED_MODULES[name], input, name);
     if (!adapted.has(name)) return y;
-    const inner = matmul(g, input, layer.input(`${name}.down`), { transposeB: true });
-    return add(g, y, matmul(g, inner, layer.input(`${name}.up`), { transposeB: true }));
+    const factor = (side: 'down' | 'up') => cast(g, layer.input(`${name}.${side}`), input.dtype);
+    const inner = matmul(g, input, factor('down'), { transposeB: true });
+    return add(g, y, matmul(g, inner, factor('up'), { transposeB: true }));
   };
   const h = layer.norm(x, layer.input('inputNorm'));
   const attended = attend(layer.heads(linear('qkv', h)));

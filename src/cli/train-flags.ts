@@ -11,6 +11,7 @@ import {
   type TrainOptions,
 } from '../train/options.js';
 import { readTextFlag } from './command.js';
+import { optionFlag } from './schema-flags.js';
 
 type FlagValue = string | string[] | boolean;
 
@@ -48,14 +49,8 @@ export function readTrainFlags(command: Command, { config }: { config?: string |
   };
 }
 
-function trainFlag(option: OptionHelp): Option {
-  const value = option.boolean
-    ? '[BOOL]'
-    : option.list
-      ? `<${option.placeholder.replace('...', '')}...>`
-      : `<${option.placeholder}>`;
-  const byDefault = option.defaultText === undefined ? '' : ` (default: ${option.defaultText})`;
-  return new Option(`--${toFlagName(option.name)} ${value}`, `${option.description}${byDefault}`);
+function trainFlag({ name, ...help }: OptionHelp): Option {
+  return optionFlag({ ...help, flag: toFlagName(name) });
 }
 
 function foreignFlag(name: string): Option {

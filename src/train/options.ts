@@ -3,6 +3,7 @@ import type { z } from 'zod';
 import { ConfigError } from '../errors.js';
 import { resolveDpoOptions } from '../losses/dpo-options.js';
 import type { PreferenceMetrics } from '../losses/preference-metrics.js';
+import { expectation } from './expectation.js';
 import { foreignOptions } from './foreign-options.js';
 import {
   FIELD_GROUPS,
@@ -13,6 +14,7 @@ import {
   trainOptionsSchema,
 } from './option-fields.js';
 import { nearestName, toCodeName, toFileName } from './option-names.js';
+import { readWritten } from './written-value.js';
 
 /**
  * What `train` takes: `model`, `pairs` and `outputDir`, and anything else that should differ from its default.
@@ -143,8 +145,6 @@ export interface OptionHelp extends FieldMeta {
   name: TrainOptionName;
   /** The default, `undefined` where an option must be given or its description tells the default. */
   defaultText: string | undefined;
-  boolean: boolean;
-  list: boolean;
 }
 
 /** All options in the order of the schema, for help texts. */
@@ -157,8 +157,6 @@ export function describeTrainOptions(): OptionHelp[] {
       ...meta,
       name,
       defaultText: byDefault === undefined || byDefault === null ? undefined : String(byDefault),
-      boolean: meta.placeholder.startsWith('BOOL'),
-      list: meta.placeholder.endsWith('...'),
     };
   });
 }
@@ -171,15 +169,7 @@ export function parseFlagValue(
   name: TrainOptionName,
   written: string | readonly string[] | boolean,
 ): unknown {
-  if (typeof written === 'boolean') return written;
-  const schema: z.ZodType = trainFields[name];
-  if (typeof written !== 'string') {
-    const words = written.flatMap((word) => word.split(',')).filter((word) => word !== '');
-    const items = words.map((word) => parseFlagValue(name, word));
-    return items.length === 1 ? items[0] : items;
-  }
-  const scalar: unknown = written === 'none' && schema.safeParse(null).success ? null : parse(written);
-  return !schema.safeParse(scalar).success && schema.safeParse(written).success ? written : scalar;
+  return readWritten(trainFields[name], written);
 }
 
 function optionGroups(): { group: FieldGroup; names: TrainOptionName[] }[] {
@@ -273,40 +263,6 @@ function describeIssue(issue: z.core.$ZodIssue, given: Record<string, unknown>, 
   if (!Object.hasOwn(given, key)) return [`${name} is required: ${helpOf(key)}`];
   const value = JSON.stringify(given[key]);
   return [`${name}: expected ${expectation(issue)}, got ${value}`];
-}
-
-const TYPE_NAMES: Readonly<Record<string, string>> = {
-  int: 'a whole number',
-  boolean: 'true or false',
-  array: 'a list of them',
-  string: 'text',
-};
-
-/** What a value should have been, in words that follow "expected". */
-function expectation(issue: z.core.$ZodIssue): string {
-  switch (issue.code) {
-    case 'invalid_type':
-      return TYPE_NAMES[issue.expected] ?? `a ${issue.expected}`;
-    case 'invalid_value': {
-      const values = issue.values.map(String);
-      return values.length === 1 ? `${values[0]}` : `one of ${values.join(', ')}`;
-    }
-    case 'too_small': {
-      if (issue.origin === 'string') return 'some text';
-      if (issue.origin === 'array') return 'at least one value';
-      return `a number ${issue.inclusive === false ? 'above' : 'of at least'} ${issue.minimum}`;
-    }
-    case 'too_big':
-      return `a number ${issue.inclusive === false ? 'below' : 'of at most'} ${issue.maximum}`;
-    case 'invalid_union': {
-      const reasons = new Set(issue.errors.flatMap((branch) => branch.slice(0, 1).map(expectation)));
-      return [...reasons].join(', or ');
-    }
-    case 'invalid_format':
-      return issue.message;
-    default:
-      return issue.message;
-  }
 }
 
 function unknownName(name: string, style: NameStyle): string {

@@ -28,8 +28,25 @@ export interface ClassifiedMessage {
   reply?: string;
   /** log p of each type's label, where it was asked by likelihood. */
   logprobs?: Record<FollowUpType, number>;
+  /** What was subtracted from `logprobs` before the largest was taken; absent without calibration. */
+  prior?: Record<FollowUpType, number>;
   /** Why there is no verdict, of `unclassified` ones. */
   problem?: string;
+}
+
+/** A user who gives meaningful feedback. */
+export interface FeedbackUserRow {
+  user: string;
+  /** Messages behind the first of their conversations, of conversations that are not held out. */
+  followUps: number;
+  reAttemptsWithFeedback: number;
+  /** `identity` of the model that was asked; absent where none was. */
+  model?: string;
+  /** What it said, where it was asked in words. */
+  reply?: string;
+  /** log p of each label, where it was asked by likelihood, and what was subtracted from it. */
+  logprobs?: Record<'yes' | 'no', number>;
+  prior?: Record<'yes' | 'no', number>;
 }
 
 /** What is known of one user, and from what. */
@@ -37,9 +54,9 @@ export interface PersonaRow {
   user: string;
   /** Up to five points on how the user wants answers, one a line. */
   persona: string;
-  /** Conversations whose messages the model has seen, over all updates. */
+  /** Conversations that it rests on, over all updates: whose messages were shown or had to be left out. */
   conversations: string[];
-  /** User messages among them that were shown, and those left out for the token budget. */
+  /** User messages among them that were shown, and those left out for the token budget or as repeats. */
   messagesShown: number;
   messagesLeftOut: number;
   /** `identity` of the model. */

@@ -1,0 +1,110 @@
+/** What the quality filter and the making of pairs can be told. */
+import { z } from 'zod';
+
+/** Thresholds and switches of the quality filter (appendix C.2 and section 2.3); each can be turned off. */
+export const filterOptionsSchema = z.object({
+  filter: z
+    .boolean()
+    .default(true)
+    .describe(
+      'Whether pairs are filtered at all. false is the baseline without quality filtering (section 3.3).',
+    ),
+  minRejectedCharacters: z
+    .number()
+    .int()
+    .min(0)
+    .nullable()
+    .default(1878)
+    .describe(
+      'Fewest characters of the rejected answer: short ones tend to come from prompts of little use. Paper: 1878. null: off.',
+    ),
+  requireImprovement: z
+    .boolean()
+    .default(true)
+    .describe("Drops a rewrite whose reward is below the original's. Needs rewards."),
+  minRejectedReward: z
+    .number()
+    .nullable()
+    .default(-1)
+    .describe(
+      'Lowest reward of the rejected answer, on the scale of the reward model. Paper: -1. null: off. Needs rewards.',
+    ),
+  maxRewardGap: z
+    .number()
+    .min(0)
+    .nullable()
+    .default(1)
+    .describe(
+      'Most that the reward of the chosen answer may be above the rejected one. Paper: 1. null: off. Needs rewards.',
+    ),
+  minChange: z
+    .number()
+    .min(0)
+    .max(1)
+    .nullable()
+    .default(0.01)
+    .describe(
+      'Least share of the answer that a rewrite changes, by pairs of neighbouring words, marks and line breaks; one replaced word in a hundred is about 0.02. 0 drops only those that are the same; null: off.',
+    ),
+  maxLengthRatio: z
+    .number()
+    .gt(0)
+    .nullable()
+    .default(3)
+    .describe(
+      'Most times the characters of the original (counted as 200 where it has fewer) that a rewrite may have, unless the follow-up asks for more. null: off.',
+    ),
+  maxPromptCharacters: z
+    .number()
+    .int()
+    .min(1)
+    .nullable()
+    .default(32_000)
+    .describe('Most characters of the prompt. null: off; training cuts prompts that are too long.'),
+  dropFeedbackTalk: z
+    .boolean()
+    .default(true)
+    .describe(
+      'Drops rewrites that speak of the feedback, of a change or of an earlier answer. English only.',
+    ),
+  dropRefusals: z.boolean().default(true).describe('Drops pairs whose chosen answer is a refusal.'),
+  dropOtherLanguage: z
+    .boolean()
+    .default(true)
+    .describe(
+      "Drops rewrites that are not in the original's language, unless the follow-up speaks of languages or the request or follow-up is in the new one.",
+    ),
+  dropDuplicates: z
+    .boolean()
+    .default(true)
+    .describe('Drops pairs with the same prompt, answers and persona as an earlier one.'),
+});
+
+/** The filter's options, and which baseline the pairs are for. */
+export const pairOptionsSchema = filterOptionsSchema.extend({
+  persona: z
+    .boolean()
+    .default(true)
+    .describe(
+      'Whether pairs carry the persona. false leaves it out of the same pairs: the baseline without persona.',
+    ),
+  users: z
+    .number()
+    .int()
+    .min(1)
+    .nullable()
+    .default(null)
+    .describe('Takes the pairs of exactly so many users, drawn by seed (Figure 4). null: all users.'),
+  size: z
+    .number()
+    .int()
+    .min(1)
+    .nullable()
+    .default(null)
+    .describe('Takes exactly so many pairs, drawn by seed: baselines of equal size. null: all pairs.'),
+  seed: z.number().int().min(0).default(0).describe('Of the draw of users and pairs.'),
+});
+
+export type FilterOptions = z.input<typeof filterOptionsSchema>;
+export type ResolvedFilterOptions = z.output<typeof filterOptionsSchema>;
+export type PairOptions = z.input<typeof pairOptionsSchema>;

@@ -1,0 +1,62 @@
+/** Preference pairs from rewrites, filtered, and the same for the baselines of section 3.3 and Figure 4. */
+import type { PreferencePair } from '../../data/pairs.js';
+import { checkOptions } from '../check-options.js';
+import type { RewriteRow } from '../rows.js';
+import type { StageContext } from '../stage.js';
+import { candidateOfRewrite, type PairCandidate } from './candidate.js';
+import { drawPairs } from './draw-pairs.js';
+import { passingCandidates } from './filter-pairs.js';
+import { type PairOptions, pairOptionsSchema } from './options.js';
+import type { PairScorer } from './scorer.js';
+
+export interface PairSettings extends PairOptions {
+  /** Who gives rewards; see {@link FilterSettings}. */
+  scorer?: PairScorer;
+}
+
+/**
+ * A pair for each rewrite that passes the quality filter: the rewrite preferred over the original, under the context
+ * before both, with the persona, and `scores` where there is a scorer. `id` is that of the rewrite's row. See
+ * {@link filterPairs} for the filter and its books.
+ *
+ * Baselines by options alone: `persona: false` leaves the personas out of the same pairs, `filter: false` takes all,
+ * `users` and `size` draw pairs of few users or an equal number (those not drawn are dropped as `not-drawn`; all pairs
+ * are in memory then). Rewrites from scratch come from `rewriteAnswers` with `source: 'scratch'`; supervised training
+ * on the chosen answers is `train` with `lossType: 'sft'` on the same pairs.
+ *
+ * @throws ConfigError for options that cannot be used and a draw that is impossible, and whatever the scorer throws
+ */
+export async function* pairsFromRewrites(
+  rows: Iterable<RewriteRow> | AsyncIterable<RewriteRow>,
+  { scorer, ...input }: PairSettings,
+  context: StageContext,
+): AsyncGenerator<PreferencePair & { id: string }> {
+  const { persona, users, size, seed, ...filter } = checkOptions(pairOptionsSchema, input, 'pairs');
+  const passing = passingCandidates(candidatesOf(rows), filter, scorer, context);
+  const drawn = users === null && size === null ? passing : draw(passing, { users, size, seed }, context);
+  for await (const { pair } of drawn) {
+    const { persona: known, ...rest } = pair;
+    context.tally.leave();
+    yield persona && known !== undefined ? { ...rest, persona: known } : rest;
+  }
+}
+
+async function* candidatesOf(
+  rows: Iterable<RewriteRow> | AsyncIterable<RewriteRow>,
+): AsyncGenerator<PairCandidate> {
+  for await (const row of rows) yield candidateOfRewrite(row);
+}
+
+async function* draw(
+  passing: AsyncIterable<PairCandidate>,
+  options: Parameters<typeof drawPairs>[1],
+  { tally }: StageContext,
+): AsyncGenerator<PairCandidate> {
+  const candidates = new Map<PairCandidate['pair'], PairCandidate>();
+  for await (const candidate of passing) candidates.set(candidate.pair, candidate);
+  const drawn = new Set(drawPairs([...candidates.keys()], options));
+  for (const [pair, candidate] of candidates) {
+    if (drawn.has(pair)) yield candidate;
+    else tally.drop({ id: pair.id, reason: 'not-drawn' });
+  }
+}

@@ -12,7 +12,12 @@ const UNENDED = new RegExp(`<(?:${REASONING})>[\\s\\S]*$`, 'i');
  * Reasoning that does not end, because the reply was cut, leaves nothing.
  */
 export function replyText(text: string): string {
-  return text.replace(CLOSED, '').replace(ENDED, '').replace(UNENDED, '').trim();
+  return withoutReasoning(text).trim();
+}
+
+/** {@link replyText} with its white space: indentation may mean something. */
+export function withoutReasoning(text: string): string {
+  return text.replace(CLOSED, '').replace(ENDED, '').replace(UNENDED, '');
 }
 
 /** Whether a reply says nothing: no letter and no digit of any script. */

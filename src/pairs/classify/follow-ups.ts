@@ -33,15 +33,16 @@ export function isBlank(text: string): boolean {
   return text.trim() === '';
 }
 
-/**
- * Whether a message repeats the one before it word for word. Case, white space, and marks at the end do not count; what
- * else there is may matter (`x + 5`, `x - 5`).
- */
+/** Whether a message repeats the one before it word for word, see {@link wording}. */
 export function isExactRepeat(previous: string, current: string): boolean {
-  return normalized(previous) === normalized(current);
+  return wording(previous) === wording(current);
 }
 
-function normalized(text: string): string {
+/**
+ * What two messages that say the same word for word have in common. Case, white space, and marks at the end do not
+ * count; what else there is may matter (`x + 5`, `x - 5`).
+ */
+export function wording(text: string): string {
   return text
     .normalize('NFKC')
     .toLowerCase()

@@ -2,7 +2,7 @@
 import type { ChatReply } from '../../llm/chat-model.js';
 import type { Reading } from '../judge/verdict.js';
 import { refusalIn } from '../refusals.js';
-import { isEmptyReply, replyText } from '../reply-text.js';
+import { isEmptyReply, withoutReasoning } from '../reply-text.js';
 
 /** Section 2.2's personas have up to five points. */
 export const MAX_POINTS = 5;
@@ -27,7 +27,7 @@ export function readPersona({
   text,
   finishReason,
 }: Pick<ChatReply, 'text' | 'finishReason'>): Reading<string> {
-  const said = replyText(text);
+  const said = withoutReasoning(text);
   if (isEmptyReply(said)) return { problem: 'the reply is empty' };
   const refusal = refusalIn(said);
   if (refusal !== undefined) return { problem: `the model refused: ${JSON.stringify(refusal)}` };
@@ -56,14 +56,13 @@ function pointsOf(text: string): string[] {
     const rest = bullet === null ? line.trim() : line.slice(bullet[0].length).trim();
     const indent = bullet?.[1]?.length ?? /^\s*/.exec(line)?.[0].length ?? 0;
     if (bullet !== null && indent <= outermost) points.push(rest);
-    else if (points.length > 0 && indent > outermost) points.push(joined(points.pop() as string, rest));
+    else if (points.length > 0 && indent > outermost) {
+      const point = points.pop() as string;
+      const mark = bullet === null || /[:;.!?,]$/.test(bare(point)) ? ' ' : '; ';
+      points.push(`${point}${mark}${rest}`);
+    }
   }
   return points;
-}
-
-function joined(point: string, more: string): string {
-  const end = /[.:;!?,]$/.test(bare(point)) ? ' ' : bare(more) === more ? ' ' : '; ';
-  return `${point}${end}${more}`;
 }
 
 function cleaned(point: string): string {

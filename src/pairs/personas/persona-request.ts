@@ -34,7 +34,8 @@ export function personaQuestion(
       persona,
     );
   const room = (messages: ChatRequest['messages']) => replyRoom(model, messages) - maxReplyTokens;
-  let budgetTokens = Math.min(maxHistoryTokens, room(render({ conversations: [] })));
+  const available = room(render({ conversations: [] }));
+  let budgetTokens = Math.min(maxHistoryTokens, available);
   for (;;) {
     const selected = selectMessages(history, {
       ...{ budgetTokens, maxMessageTokens },
@@ -48,6 +49,7 @@ export function personaQuestion(
       return { request: { id: user, owner: user, messages, sampling }, selected };
     }
     // The template puts more around messages than was reckoned with.
-    budgetTokens = Math.min(budgetTokens - missing, budgetTokens - 1);
+    const share = available / (available + missing);
+    budgetTokens = Math.min(budgetTokens - 1, Math.floor(budgetTokens * share));
   }
 }

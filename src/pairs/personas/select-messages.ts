@@ -1,5 +1,5 @@
 /** Which of a user's messages go into a prompt that has no room for all. */
-import { isExactRepeat } from '../classify/follow-ups.js';
+import { wording } from '../classify/follow-ups.js';
 import { shortenMiddle } from '../shorten.js';
 import type { HistoryConversation, HistoryMessage } from './history.js';
 
@@ -33,14 +33,19 @@ export function selectMessages(
 ): SelectedMessages {
   const messages = history.flatMap((conversation) => conversation.messages);
   const chosen = new Map<HistoryMessage, string>();
+  const wordings = new Set<string>();
   let left = budgetTokens;
   for (const message of byImportance(messages)) {
-    const most = Math.min(maxMessageTokens, left - TOKENS_AROUND_MESSAGE);
-    if (most < LEAST_MESSAGE_TOKENS) break;
-    if ([...chosen.keys()].some(({ text }) => isExactRepeat(text, message.text))) continue;
-    const text = shortenMiddle(message.text.trim(), most, countTokens);
+    const room = Math.min(maxMessageTokens, left - TOKENS_AROUND_MESSAGE);
+    if (room < 1) break;
+    const said = wording(message.text);
+    if (wordings.has(said)) continue;
+    const text = shortenMiddle(message.text.trim(), Math.max(room, LEAST_MESSAGE_TOKENS), countTokens);
+    const tokens = countTokens(text);
+    if (tokens > room) continue;
     chosen.set(message, text);
-    left -= countTokens(text) + TOKENS_AROUND_MESSAGE;
+    wordings.add(said);
+    left -= tokens + TOKENS_AROUND_MESSAGE;
   }
   return {
     conversations: history

@@ -22,7 +22,12 @@ export const writingFields = {
 
 type WritingOptions = { [Name in keyof typeof writingFields]: z.output<(typeof writingFields)[Name]> };
 
-/** The sampling of one request whose prompt leaves `room` tokens for the reply. */
+/**
+ * The sampling of one request whose prompt leaves `room` tokens for the reply, at least one. Where that is less than
+ * `maxTokens`, the largest power of two that has room: a model that works in batches puts together what is drawn alike,
+ * and limits that differ by a few tokens would leave each request alone.
+ */
 export function writingSampling({ temperature, topP, maxTokens, seed }: WritingOptions, room: number) {
-  return { temperature, topP, seed, maxTokens: Math.min(maxTokens, room) } satisfies ChatSampling;
+  const limit = room < maxTokens ? 2 ** Math.floor(Math.log2(room)) : maxTokens;
+  return { temperature, topP, seed, maxTokens: limit } satisfies ChatSampling;
 }

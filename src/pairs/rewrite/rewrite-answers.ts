@@ -100,10 +100,11 @@ function ask(followUp: FollowUp, known: string | undefined, asker: Asker): Quest
   const persona = usesPersona ? known : undefined;
   const messages = withPersona(conversationToAnswer(followUp, asker), persona, asker.personaTemplate);
   const room = replyRoom(model, messages);
+  const sampling = writingSampling(options, Math.max(room, 1));
   // An answer of about the same length must have room, or it would come back cut.
   const length = Math.max(model.countTokens(followUp.original), MIN_REPLY_TOKENS);
   const needed = Math.min(length, options.maxTokens);
-  if (room < needed) {
+  if (sampling.maxTokens < needed) {
     const detail = `${Math.max(room, 0)} of ${model.contextTokens} tokens would be left, ${needed} are needed`;
     return { id: followUp.id, reason: 'context-full', detail };
   }
@@ -112,7 +113,7 @@ function ask(followUp: FollowUp, known: string | undefined, asker: Asker): Quest
     request: {
       id: followUp.id,
       messages,
-      sampling: writingSampling(options, room),
+      sampling,
       owner: followUp.user,
     },
   };

@@ -148,7 +148,7 @@ describe('users without enough to go by', () => {
   });
 
   it('and users for whom the context has no room', async () => {
-    const model = scriptedModel({ contextTokens: 580 });
+    const model = scriptedModel({ contextTokens: 568 });
     const { counts, asked } = await infer({ conversations: [said('c', ['a', 'b'])], model });
     expect(asked).toEqual([]);
     expect(counts.dropped).toEqual({ 'no-room': 1 });

@@ -19,7 +19,7 @@ export interface AtomicFile {
 export async function openAtomic(path: string): Promise<AtomicFile> {
   const folder = dirname(path);
   await mkdir(folder, { recursive: true });
-  const temporary = join(folder, `.${basename(path)}.${process.pid}.${randomBytes(4).toString('hex')}.tmp`);
+  const temporary = temporaryName(path);
   let handle: FileHandle | undefined = await open(temporary, 'wx');
 
   async function close(): Promise<void> {
@@ -74,6 +74,40 @@ export async function writeFileAtomic(
     throw error;
   }
   await file.commit();
+}
+
+/**
+ * Puts a file in its place that `write` makes under the name it is given: for programs and libraries that write files
+ * themselves. Makes the folder where it is missing.
+ *
+ * @throws what `write` throws; nothing is left behind then, and the file is as it was before
+ */
+export async function placeFileAtomic<Result>(
+  path: string,
+  write: (temporary: string) => Promise<Result>,
+): Promise<Result> {
+  const folder = dirname(path);
+  await mkdir(folder, { recursive: true });
+  const temporary = temporaryName(path);
+  try {
+    const result = await write(temporary);
+    const handle = await open(temporary, 'r+');
+    try {
+      await handle.sync();
+    } finally {
+      await handle.close();
+    }
+    await rename(temporary, path);
+    await syncFolder(folder);
+    return result;
+  } catch (error) {
+    await rm(temporary, { force: true });
+    throw error;
+  }
+}
+
+function temporaryName(path: string): string {
+  return join(dirname(path), `.${basename(path)}.${process.pid}.${randomBytes(4).toString('hex')}.tmp`);
 }
 
 /** A rename is only safe from a power cut once its folder is on disk; not every system can flush a folder. */

@@ -95,7 +95,8 @@ function isSpace(byte: number): boolean {
   return byte === 0x20 || byte === NEWLINE || byte === 0x0d || byte === 0x09;
 }
 
-interface Splitter {
+/** Takes a file's bytes piece by piece and gives its rows. */
+export interface Splitter {
   push(chunk: Buffer): Generator<RawRow>;
   end(): Generator<RawRow>;
 }
@@ -124,7 +125,8 @@ function rowCollector(maxRowBytes: number) {
   };
 }
 
-function lineSplitter(maxRowBytes: number): Splitter {
+/** The lines that are not blank. */
+export function lineSplitter(maxRowBytes: number): Splitter {
   const row = rowCollector(maxRowBytes);
   let line = 1;
   function* finish(): Generator<RawRow> {
@@ -146,10 +148,36 @@ function lineSplitter(maxRowBytes: number): Splitter {
   };
 }
 
-/** Splits at the commas of the outermost list; what lies between is parsed, and may be found bad, by the caller. */
-function arraySplitter(path: string, maxRowBytes: number): Splitter {
+/** Everything as one row. */
+export function wholeSplitter(maxRowBytes: number): Splitter {
   const row = rowCollector(maxRowBytes);
-  let line = 1;
+  return {
+    // biome-ignore lint/correctness/useYield: the row is there once all of it is.
+    *push(chunk) {
+      row.add(chunk);
+    },
+    *end() {
+      const taken = row.take(1);
+      if (firstByte(taken.bytes) !== undefined) yield taken;
+    },
+  };
+}
+
+export interface ArraySplitterOptions {
+  /** Lines of the file before the list. Default 0. */
+  skippedLines?: number;
+  /** Whether the list is part of an object, of which more may follow. Default false. */
+  wrapped?: boolean;
+}
+
+/** Splits at the commas of the outermost list; what lies between is parsed, and may be found bad, by the caller. */
+export function arraySplitter(
+  path: string,
+  maxRowBytes: number,
+  { skippedLines = 0, wrapped = false }: ArraySplitterOptions = {},
+): Splitter {
+  const row = rowCollector(maxRowBytes);
+  let line = skippedLines + 1;
   let rowLine = 0;
   let depth = 0;
   let inString = false;
@@ -175,6 +203,7 @@ function arraySplitter(path: string, maxRowBytes: number): Splitter {
         }
         if (isSpace(byte)) continue;
         if (closed) {
+          if (wrapped) return;
           throw new DataError('Expected nothing after the end of the JSON array.', { file: path, row: line });
         }
         if (depth === 0) {

@@ -19,7 +19,7 @@ export const mathOptionsSchema = z.object({
     .boolean()
     .default(true)
     .describe(
-      "Also takes solutions that end with their wrong step: PRM800K's first phase, where a person's step took the place of the model's.",
+      "Also takes solutions that do not go to their end, most often only to the wrong step: those of PRM800K's first phase, where a person's step took the place of the model's.",
     ),
   numberSteps: z
     .boolean()

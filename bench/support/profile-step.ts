@@ -67,9 +67,9 @@ export async function profileStep(
   const count = batch.batch.labels.length;
   const dLogps = tensor('float32', [count], new Float32Array(count).fill(1e-3));
   const gradients = new GradientStore();
-  await backward(model, batch, state, scores, dLogps, (id, gradient) => {
+  await backward(model, batch, state, scores, dLogps, (id, gradient, rows) => {
     if (!('headBackward' in profile) && id.startsWith('layers.')) ends('headBackward');
-    gradients.add(id, gradient);
+    gradients.add(id, gradient, rows);
   });
   ends('layersBackward');
   const norm = gradients.norm();

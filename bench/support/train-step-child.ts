@@ -102,7 +102,7 @@ async function optimizerStep(): Promise<void> {
   await trainOnPairs(model, pairs, reference, options, {
     recompute: () => configuration.recompute,
     weight: 1,
-    sink: (id, gradient) => gradients.add(id, gradient),
+    sink: (...gradient) => gradients.add(...gradient),
   });
   const norm = gradients.norm();
   const factor = clipFactor(norm, 1);

@@ -49,8 +49,19 @@ export interface ScoreOptions {
   logSumSquares?: boolean;
 }
 
-/** Receives a gradient and owns it from then on. What it makes itself and wants to have later, it keeps (`keep`). */
-export type GradientSink = (id: string, gradient: Tensor) => void;
+/** The rows that a gradient is of, where it is not of the whole matrix; all others are zero. */
+export interface GradientRows {
+  /** int32 `[U]`, all different. */
+  indices: Tensor;
+  /** Rows of the whole matrix. */
+  count: number;
+}
+
+/**
+ * Receives a gradient and owns it, and its rows' indices, from then on. What it makes itself and wants to have later,
+ * it keeps (`keep`).
+ */
+export type GradientSink = (id: string, gradient: Tensor, rows?: GradientRows) => void;
 
 /** Bytes of one chunk's float32 logits; a handful of such matrices exist at once. */
 const LOGITS_CHUNK_BYTES = 48 * 1024 * 1024;
@@ -216,8 +227,8 @@ async function headWeightGradient(
 }
 
 /**
- * Adds the gradient of each token's embedding to its row. The padding token's row learns nothing from being read,
- * as in torch.nn.Embedding with a padding_idx, which transformers' decoders use.
+ * The gradient of the embedding rows that were read. The padding token's row learns nothing from being read, as in
+ * torch.nn.Embedding with a padding_idx, which transformers' decoders use.
  */
 async function embeddingGradient(
   model: LanguageModel,
@@ -226,19 +237,22 @@ async function embeddingGradient(
   sink: GradientSink,
 ): Promise<void> {
   const { padTokenId, vocabSize } = model.config;
+  const ids = [...new Set(batch.batch.inputIds)].filter((id) => id !== padTokenId);
+  const places = new Map(ids.map((id, place) => [id, place]));
   // A negative segment is left out of the sum.
-  const rows = batch.batch.inputIds.map((id) => (id === padTokenId ? -1 : id));
+  const segments = Array.from(batch.batch.inputIds, (id) => places.get(id) ?? -1);
   const inputs = [
     await castTo(dx, 'float32'),
-    tensor('int32', [rows.length], rows),
-    tensor('int32', [], [vocabSize]),
+    tensor('int32', [segments.length], segments),
+    tensor('int32', [], [ids.length]),
   ];
   const [gradient] = await executeAsync('UnsortedSegmentSum', inputs, {
     T: attr.type('float32'),
     Tindices: attr.type('int32'),
     Tnumsegments: attr.type('int32'),
   });
-  sink('embedding', keep(gradient!));
+  const indices = tensor('int32', [ids.length], ids);
+  sink('embedding', keep(gradient!), { indices: keep(indices), count: vocabSize });
 }
 
 function layerInputs(

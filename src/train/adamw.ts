@@ -35,12 +35,15 @@ export type OptimizerSlot = (typeof OPTIMIZER_SLOTS)[number];
  */
 export class AdamW {
   readonly #parameters: readonly TrainableParameter[];
+  /** What an update takes beside the gradients is largest for the largest: when it comes, the others' are gone. */
+  readonly #smallestFirst: readonly TrainableParameter[];
   readonly #options: AdamWOptions;
   readonly #slots = new Map<string, Slots>();
   #steps = 0;
 
   constructor(parameters: readonly TrainableParameter[], options: AdamWOptions) {
     this.#parameters = parameters;
+    this.#smallestFirst = parameters.toSorted((a, b) => a.current().byteLength - b.current().byteLength);
     this.#options = options;
     for (const parameter of parameters) this.#slots.set(parameter.id, newSlots(parameter.current()));
   }
@@ -64,7 +67,7 @@ export class AdamW {
       const zero = scalar(0);
       const rate = scalar((learningRate * correction2) / correction1);
       const constants = [zero, zero, rate, scalar(beta1), scalar(beta2), scalar(epsilon * correction2)];
-      for (const parameter of this.#parameters) {
+      for (const parameter of this.#smallestFirst) {
         scope(() => this.#update(parameter, gradients, constants, factor, learningRate * weightDecay));
       }
     });

@@ -1,9 +1,10 @@
 /** Gradients of one optimizer step, on the device. */
 
+import type { GradientRows } from '../models/passes.js';
 import { attr } from '../runtime/attributes.js';
 import { execute } from '../runtime/execute.js';
 import { call, defineFunction, type GraphFunction } from '../runtime/graph-function.js';
-import { scope, type Tensor, tensor } from '../runtime/tensor.js';
+import { disposeAll, keep, scope, type Tensor, tensor } from '../runtime/tensor.js';
 import { castTensor } from '../runtime/tensor-ops.js';
 import { Variable } from '../runtime/variable.js';
 
@@ -16,9 +17,13 @@ type Held = { kind: 'once'; gradient: Tensor } | { kind: 'sum'; sum: Variable };
 export class GradientStore {
   readonly #held = new Map<string, Held>();
 
-  /** Adds `gradient` to what there is for `id`, and owns it from here on. */
-  add(id: string, gradient: Tensor): void {
+  /** Adds `gradient` to what there is for `id`, and owns it, and the indices of its rows, from here on. */
+  add(id: string, gradient: Tensor, rows?: GradientRows): void {
     const held = this.#held.get(id);
+    if (rows !== undefined) {
+      this.#addRows(id, gradient, rows);
+      return;
+    }
     if (held === undefined) {
       this.#held.set(id, { kind: 'once', gradient });
       return;
@@ -68,12 +73,36 @@ export class GradientStore {
     for (const id of [...this.#held.keys()]) this.release(id);
   }
 
+  /** In place: a matrix of a vocabulary's size, made for a few rows, would be the largest thing in memory. */
+  #addRows(id: string, gradient: Tensor, { indices, count }: GradientRows): void {
+    const held = this.#held.get(id);
+    if (held === undefined) this.#startSum(id, zeros([count, ...gradient.shape.slice(1)]));
+    else if (held.kind === 'once') this.#startSum(id, held.gradient);
+    const { sum } = this.#held.get(id) as { sum: Variable };
+    execute(
+      'ResourceScatterAdd',
+      [sum.resource, indices, gradient],
+      { dtype: attr.type('float32'), Tindices: attr.type('int32') },
+      0,
+    );
+    disposeAll([gradient, indices]);
+  }
+
   #startSum(id: string, first: Tensor): Variable {
     const sum = scope(() => new Variable(castTensor(first, 'float32')));
     first.dispose();
     this.#held.set(id, { kind: 'sum', sum });
     return sum;
   }
+}
+
+function zeros(shape: readonly number[]): Tensor {
+  return scope(() => {
+    const inputs = [tensor('int32', [shape.length], shape), tensor('float32', [], [0])];
+    return keep(
+      execute('Fill', inputs, { T: attr.type('float32'), index_type: attr.type('int32') })[0] as Tensor,
+    );
+  });
 }
 
 /** `min(1, maxNorm / (norm + 1e-6))`, as torch.nn.utils.clip_grad_norm_; 1 where `maxNorm` is 0. */

@@ -70,7 +70,8 @@ export function planMemory(model: LanguageModel, options: MemoryPlanOptions): Me
 }
 
 /**
- * Bytes that the backward pass keeps of a row of `tokens` tokens.
+ * Bytes that the backward pass keeps of a row of `tokens` tokens, and those of the layer that it is at: several
+ * matrices of attention's size at once, in float32.
  *
  * @param attention Query-key combinations of one head over the whole row
  */
@@ -80,13 +81,13 @@ export function activationBytes(
   attention: number,
   kept: 'inputs' | 'everything',
 ): number {
-  const oneLayer = tokens * savedPerToken(config) + config.numHeads * attention;
-  const inputs = config.numLayers * tokens * config.hiddenSize;
-  const elements = kept === 'everything' ? config.numLayers * oneLayer : inputs + 2 * oneLayer;
-  return elements * dtypeBytes(dtype);
+  const saved = tokens * savedPerToken(config);
+  const perLayer = kept === 'everything' ? saved : tokens * config.hiddenSize;
+  const atWork = 2 * saved + 3 * config.numHeads * attention;
+  return config.numLayers * perLayer * dtypeBytes(dtype) + atWork * dtypeBytes('float32');
 }
 
-/** Elements that one layer keeps for each token, attention's probabilities aside. */
+/** Elements that one layer keeps for each token. */
 function savedPerToken(config: ModelConfig): number {
   const heads = (2 * config.numHeads + 2 * config.numKeyValueHeads) * config.headDim;
   return 2 * config.hiddenSize + heads + 2 * config.intermediateSize;

@@ -135,7 +135,7 @@ export class Trainer {
       recompute: plan.recompute,
       weight: 1 / count,
       ...(dropout && { dropoutSeed: seed }),
-      sink: (id, gradient) => gradients.add(id, gradient),
+      sink: (...gradient) => gradients.add(...gradient),
     });
   }
 

@@ -20,7 +20,7 @@ import {
   withoutGolden,
 } from '../../support/golden.js';
 import { worstError } from '../../support/worst-error.js';
-import { accumulate, byHuggingFaceName, type Gradients, loadDecoder, rowLogps } from './support.js';
+import { accumulate, allRows, byHuggingFaceName, type Gradients, loadDecoder, rowLogps } from './support.js';
 
 beforeAll(async () => {
   await tf.setBackend('cpu');
@@ -178,9 +178,10 @@ describe.skipIf(withoutGolden)(`preference pairs (${GOLDEN_NOTE})`, () => {
     });
     const dLogps = tensor('float32', [slopes.length], slopes);
     const gradients: Gradients = {};
-    await backward(policy, batch, state, scores, dLogps, (id, gradient) => {
-      accumulate(gradients, id, gradient.data() as Float32Array);
-      gradient.dispose();
+    await backward(policy, batch, state, scores, dLogps, (id, gradient, rows) => {
+      const values = gradient.data() as Float32Array;
+      accumulate(gradients, id, rows === undefined ? values : allRows(values, rows));
+      disposeAll([gradient, rows?.indices]);
     });
     disposeAll([Object.values(scores), dLogps, batch.tensors]);
     return { loss, gradients: byHuggingFaceName(policy.config, gradients) };

@@ -11,6 +11,7 @@ import { worstError } from '../../support/worst-error.js';
 import {
   accumulate,
   type Gradients,
+  type ModelOptions,
   modelOf,
   randomAdapter,
   randomPairs,
@@ -137,11 +138,16 @@ describe.each(Object.entries(CONFIGS))('%s', (_name, variant) => {
 });
 
 describe('recomputation with dropout', () => {
-  it('draws the same again, also in bfloat16, and another at the next seed', async () => {
-    const config = smallConfig();
-    const pairs = randomPairs(3, 12);
-    for (const dtype of ['float32', 'bfloat16'] as const) {
-      const model = modelOf(config, randomWeights(config, 6, 0.25), { dtype });
+  it.each([
+    { dtype: 'float32', computeDtype: 'float32' },
+    { dtype: 'bfloat16', computeDtype: 'bfloat16' },
+    { dtype: 'bfloat16', computeDtype: 'float32' },
+  ] as const)(
+    'draws the same again, and another at the next seed: $dtype computed in $computeDtype',
+    async (dtypes) => {
+      const config = smallConfig();
+      const pairs = randomPairs(3, 12);
+      const model = modelOf(config, randomWeights(config, 6, 0.25), dtypes);
       const { adapter } = randomAdapter(config, 7, { dropout: 0.3 });
       const run = (keep: 'everything' | 'inputs', dropoutSeed?: number) =>
         rowGradients(model, pairs, dpoSlopes, {
@@ -155,7 +161,25 @@ describe('recomputation with dropout', () => {
       expect((await run('inputs')).logps).toEqual(await rowLogps(model, pairs, { adapter }));
       adapter.dispose();
       model.dispose();
-    }
+    },
+  );
+});
+
+describe('a bfloat16 model', () => {
+  it('is nearer to float32 where it multiplies in float32', async () => {
+    const config = smallConfig();
+    const pairs = randomPairs(3, 13);
+    const logps = async (options: ModelOptions) => {
+      const model = modelOf(config, randomWeights(config, 9, 0.25), options);
+      const values = await rowLogps(model, pairs);
+      model.dispose();
+      return values;
+    };
+    const exact = await logps({ dtype: 'float32' });
+    const narrow = await logps({ dtype: 'bfloat16', computeDtype: 'bfloat16' });
+    const wide = await logps({ dtype: 'bfloat16', computeDtype: 'float32' });
+    expect(worstError(wide, exact)).toBeLessThan(worstError(narrow, exact));
+    expect(worstError(wide, exact)).toBeLessThan(0.03);
   });
 });
 

@@ -22,6 +22,7 @@ import {
   completionLogps,
   completionScores,
   forward,
+  type GradientRows,
   type Keep,
 } from '../../../src/models/passes.js';
 import { ropeFrequencies } from '../../../src/models/rope-frequencies.js';
@@ -33,6 +34,8 @@ export type Precision = 'float32' | 'bfloat16';
 
 export interface ModelOptions {
   dtype?: Precision;
+  /** What is multiplied in, where it is not what this machine's processor suggests. */
+  computeDtype?: Precision;
   xla?: boolean;
 }
 
@@ -68,7 +71,7 @@ export function randomWeights(config: ModelConfig, seed: number, scale = 0.15): 
 export function modelOf(
   config: ModelConfig,
   weights: HostWeights,
-  { dtype = 'float32', xla = false }: ModelOptions = {},
+  { dtype = 'float32', xla = false, computeDtype }: ModelOptions = {},
 ): LanguageModel {
   const source: WeightSource = {
     format: 'safetensors',
@@ -85,7 +88,8 @@ export function modelOf(
     },
     close() {},
   };
-  return new LanguageModel(config, dtype, loadWeights(source, config, { dtype }), { xla });
+  const loaded = loadWeights(source, config, { dtype });
+  return new LanguageModel(config, dtype, loaded, { xla, ...(computeDtype && { computeDtype }) });
 }
 
 /** A small decoder, every size different where it may be. */
@@ -209,14 +213,26 @@ export async function rowGradients(
   const logps = scores.logps.data() as Float32Array;
   const dLogps = tensor('float32', [logps.length], Float32Array.from(slopes(logps, row)));
   const gradients: Gradients = {};
-  await backward(model, batch, state, scores, dLogps, (id, gradient) => {
+  await backward(model, batch, state, scores, dLogps, (id, gradient, rows) => {
     const { dtype } = gradient;
-    const values = dtype === 'float32' ? gradient.data() : Float32Array.from(gradient.toNumbers());
-    accumulate(gradients, id, values as Float32Array);
-    gradient.dispose();
+    const values =
+      dtype === 'float32' ? (gradient.data() as Float32Array) : Float32Array.from(gradient.toNumbers());
+    accumulate(gradients, id, rows === undefined ? values : allRows(values, rows));
+    disposeAll([gradient, rows?.indices]);
   });
   disposeAll([Object.values(scores), dLogps, batch.tensors]);
   return { logps, gradients };
+}
+
+/** A gradient of some rows as one of the whole matrix. */
+export function allRows(values: Float32Array, { indices, count }: GradientRows): Float32Array {
+  const rows = indices.data() as Int32Array;
+  const width = values.length / rows.length;
+  const all = new Float32Array(count * width);
+  rows.forEach((row, i) => {
+    for (let column = 0; column < width; column++) all[row * width + column] = values[i * width + column]!;
+  });
+  return all;
 }
 
 export function accumulate(sums: Gradients, id: string, values: Float32Array): void {

@@ -38,8 +38,8 @@ const compared = [
 mkdirSync(flags.output, { recursive: true });
 await run('train-step', [...compared, '--profile']);
 await run('generate', compared);
-await run('classify', ['--device', flags.device, ...(flags.quick ? ['--limit', '12'] : [])]);
 if (flags.model !== undefined) await run('load', ['--model', flags.model, '--device', flags.device]);
+await run('classify', ['--device', flags.device, ...(flags.quick ? ['--limit', '12'] : [])]);
 
 /** Ends this program, too, when the benchmark fails. */
 async function run(name: string, args: readonly string[]): Promise<void> {

@@ -91,7 +91,9 @@ function firstObjection(
 ): Dropped | undefined {
   for (const rule of rules) {
     const detail = objection(rule, candidate, options);
-    if (detail !== null) return { id: candidate.pair.id, reason: rule.reason, detail };
+    if (detail === null) continue;
+    const { id, user } = candidate.pair;
+    return { id, reason: rule.reason, detail, ...(user === undefined ? {} : { user }) };
   }
   return undefined;
 }

@@ -57,6 +57,9 @@ async function* draw(
   const drawn = new Set(drawPairs([...candidates.keys()], options));
   for (const [pair, candidate] of candidates) {
     if (drawn.has(pair)) yield candidate;
-    else tally.drop({ id: pair.id, reason: 'not-drawn' });
+    else {
+      const { id, user } = pair;
+      tally.drop({ id, reason: 'not-drawn', ...(user === undefined ? {} : { user }) });
+    }
   }
 }

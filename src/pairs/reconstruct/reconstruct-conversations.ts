@@ -122,7 +122,8 @@ async function answerOnce(drafts: readonly Draft[], round: Round): Promise<Draft
 
 function endEarly(draft: Draft, { reason, detail }: Stop, { model, finished, context }: Round): void {
   if (draft.answers === 0) {
-    context.tally.drop({ id: draft.source.id, reason, detail });
+    const { id, user } = draft.source;
+    context.tally.drop({ id, reason, detail, user });
     finished.put(draft.index, null);
   } else {
     context.tally.note(`ended-early-${reason}`);

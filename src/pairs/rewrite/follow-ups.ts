@@ -19,48 +19,50 @@ export interface FollowUp {
   followUp: string;
 }
 
-/** The turns of each conversation that are re-attempts with feedback. */
-export type FollowUpTurns = Map<string, Set<number>>;
+/** The turns of each conversation that are re-attempts with feedback, and whose they are. */
+export type FollowUpTurns = Map<string, { user: string; turns: Set<number> }>;
 
 /** Reads all messages; those of other types are dropped under the name of their type. */
 export async function collectFollowUps(
   messages: Iterable<ClassifiedMessage> | AsyncIterable<ClassifiedMessage>,
   tally: Tally,
 ): Promise<FollowUpTurns> {
-  const turns: FollowUpTurns = new Map();
-  for await (const { conversation, turn, type } of messages) {
+  const followUps: FollowUpTurns = new Map();
+  for await (const { conversation, user, turn, type } of messages) {
     tally.enter();
     if (type !== 're-attempt-with-feedback') {
       tally.addDropped(type, 1);
       continue;
     }
-    const seen = turns.get(conversation) ?? new Set();
-    if (seen.has(turn)) tally.drop({ id: `${conversation}:${turn}`, reason: 'duplicate-message' });
-    turns.set(conversation, seen.add(turn));
+    const { turns } = followUps.get(conversation) ?? { turns: new Set() };
+    if (turns.has(turn)) tally.drop({ id: `${conversation}:${turn}`, reason: 'duplicate-message', user });
+    followUps.set(conversation, { user, turns: turns.add(turn) });
   }
-  return turns;
+  return followUps;
 }
 
 /**
- * The follow-ups of the conversations, in their order; what can't be used is dropped. Afterwards `turns` holds only
+ * The follow-ups of the conversations, in their order; what can't be used is dropped. Afterwards `wanted` holds only
  * conversations that did not come, and their follow-ups are dropped, too.
  */
 export async function* followUpsOf(
   conversations: Iterable<SplitConversation> | AsyncIterable<SplitConversation>,
-  turns: FollowUpTurns,
+  wanted: FollowUpTurns,
   tally: Tally,
 ): AsyncGenerator<FollowUp> {
   for await (const conversation of conversations) {
-    const mine = [...(turns.get(conversation.id) ?? [])].sort((a, b) => a - b);
-    turns.delete(conversation.id);
-    for (const turn of mine) {
+    const turns = [...(wanted.get(conversation.id)?.turns ?? [])].sort((a, b) => a - b);
+    wanted.delete(conversation.id);
+    for (const turn of turns) {
       const followUp = followUpAt(conversation, turn);
-      if ('reason' in followUp) tally.drop(followUp);
+      if ('reason' in followUp) tally.drop({ ...followUp, user: conversation.user });
       else yield followUp;
     }
   }
-  for (const [conversation, missing] of turns) {
-    for (const turn of missing) tally.drop({ id: `${conversation}:${turn}`, reason: 'no-such-conversation' });
+  for (const [conversation, { user, turns }] of wanted) {
+    for (const turn of turns) {
+      tally.drop({ id: `${conversation}:${turn}`, reason: 'no-such-conversation', user });
+    }
   }
 }
 

@@ -60,13 +60,13 @@ export async function* rewriteAnswers(
     personaTemplate: personaTemplate ?? createPersonaTemplate(),
   };
   const { tally, signal, onProgress } = context;
-  const turns = await collectFollowUps(messages, tally);
-  const total = [...turns.values()].reduce((sum, { size }) => sum + size, 0);
+  const wanted = await collectFollowUps(messages, tally);
+  const total = [...wanted.values()].reduce((sum, { turns }) => sum + turns.size, 0);
 
   async function* questions(): AsyncGenerator<Question<Subject>> {
-    for await (const followUp of followUpsOf(conversations, turns, tally)) {
+    for await (const followUp of followUpsOf(conversations, wanted, tally)) {
       const question = ask(followUp, personas.get(followUp.user), asker);
-      if ('reason' in question) tally.drop(question);
+      if ('reason' in question) tally.drop({ ...question, user: followUp.user });
       else yield question;
     }
   }
@@ -76,7 +76,7 @@ export async function* rewriteAnswers(
     const row = rewriteRow(answered, asker);
     onProgress?.({ done: ++done, total });
     if ('reason' in row) {
-      tally.drop(row);
+      tally.drop({ ...row, user: answered.subject.user });
       continue;
     }
     if (options.persona && options.source !== 'math' && row.persona === undefined) tally.note('no-persona');

@@ -89,7 +89,9 @@ describe('pairsFromRewrites', () => {
     const rows = [rewriteRow('good'), rewriteRow('bad', change)];
     const { pairs, context, counts } = await pairsOf(rows);
     expect(pairs.map(({ id }) => id)).toEqual(['good:2']);
-    expect(context.dropped).toEqual([{ id: 'bad:2', reason, detail: expect.stringMatching(/./) }]);
+    expect(context.dropped).toEqual([
+      { id: 'bad:2', user: 'user of bad', reason, detail: expect.stringMatching(/./) },
+    ]);
     expect(counts).toMatchObject({ in: 2, out: 1, dropped: { [reason]: 1 } });
     expect((await pairsOf(rows, off)).pairs.map(({ id }) => id)).toEqual(['good:2', 'bad:2']);
     expect((await pairsOf(rows, { filter: false })).pairs).toHaveLength(2);

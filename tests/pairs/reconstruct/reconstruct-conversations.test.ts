@@ -169,7 +169,9 @@ describe('reconstructConversations', () => {
       ['early', ['q', 'good', 'bad']],
       ['whole', ['q', 'good']],
     ]);
-    expect(context.dropped).toEqual([{ id: 'nothing', reason, detail: expect.stringContaining(detail) }]);
+    expect(context.dropped).toEqual([
+      { id: 'nothing', user: 'user of nothing', reason, detail: expect.stringContaining(detail) },
+    ]);
     expect(context.tally.counts()).toEqual({
       unit: 'rows',
       in: 3,

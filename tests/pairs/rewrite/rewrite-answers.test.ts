@@ -187,7 +187,7 @@ describe('rewriteAnswers', () => {
     const messages = kinds(conversation('b', ['u: q', 'a: x', 'u: f']), { 2: FEEDBACK });
     const { rows, context } = await rewrite([broken], messages);
     expect(rows).toEqual([]);
-    expect(context.dropped).toEqual([expect.objectContaining({ id: 'b:2', reason })]);
+    expect(context.dropped).toEqual([expect.objectContaining({ id: 'b:2', reason, user: 'user of b' })]);
     expect(context.tally.counts().dropped).toEqual({ 'initial-request': 1, [reason]: 1 });
   });
 
@@ -199,8 +199,8 @@ describe('rewriteAnswers', () => {
     );
     expect(rows).toHaveLength(1);
     expect(context.dropped).toEqual([
-      { id: 'c:2', reason: 'duplicate-message' },
-      { id: 'gone:4', reason: 'no-such-conversation' },
+      { id: 'c:2', reason: 'duplicate-message', user: 'user of c' },
+      { id: 'gone:4', reason: 'no-such-conversation', user: 'user of c' },
     ]);
   });
 
@@ -214,7 +214,7 @@ describe('rewriteAnswers', () => {
     const model = answeringModel(({ id }) => (id === 'c:2' ? said : 'fine'));
     const { rows, context } = await rewrite([talk], kinds(talk, { 2: FEEDBACK, 4: FEEDBACK }), { model });
     expect(rows.map(({ id }) => id)).toEqual(['c:4']);
-    expect(context.dropped).toEqual([expect.objectContaining({ id: 'c:2', reason })]);
+    expect(context.dropped).toEqual([expect.objectContaining({ id: 'c:2', reason, user: 'user of c' })]);
     expect(context.tally.counts()).toMatchObject({ in: 3, out: 1 });
   });
 

@@ -32,13 +32,13 @@ const MIN_REQUEST_TOKENS = 16;
 /** More tokens no label has. */
 const LABEL_TOKENS = 16;
 
-/** A user message on its way to its row. */
-interface Entry {
-  row: Omit<ClassifiedMessage, 'type'>;
-  /** Known without asking, or what to ask. */
-  known?: Pick<ClassifiedMessage, 'type' | 'problem'>;
-  question?: Case;
-}
+type Known = Pick<ClassifiedMessage, 'type' | 'problem'>;
+
+/** A user message on its way to its row: known without asking, or what to ask. */
+type Entry = { row: Omit<ClassifiedMessage, 'type'> } & (
+  | { known: Known; question?: undefined }
+  | { question: Case; known?: undefined }
+);
 
 /**
  * The type of every user message, in the order of conversations and turns. The first of a conversation is its initial
@@ -73,18 +73,13 @@ export async function* classifyMessages(
       ...(signal === undefined ? {} : { signal }),
     });
     let next = 0;
-    for (const { row, known, question } of window) {
-      const { verdict, ...rest } =
-        question === undefined ? {} : (judgements[next++] as Judgement<FollowUpType>);
-      const classified: ClassifiedMessage = {
-        ...row,
-        ...(known ?? { type: verdict ?? 'unclassified' }),
-        ...rest,
-      };
+    for (const { row, known } of window) {
+      const { verdict, ...rest } = known === undefined ? (judgements[next++] as Judgement<FollowUpType>) : {};
+      const classified = { ...row, ...(known ?? { type: verdict ?? 'unclassified' }), ...rest };
       if (classified.type === 'unclassified') {
         tally.note('unclassified');
         unclassified++;
-      } else if (question === undefined && row.number > 1) tally.note('exact-repeats');
+      } else if (known?.type === 're-attempt-without-feedback') tally.note('exact-repeats');
       tally.leave();
       yield classified;
     }
@@ -103,30 +98,29 @@ async function* entries(
   options: ResolvedClassifyOptions,
 ): AsyncGenerator<Entry> {
   for await (const conversation of conversations) {
-    const { id, user } = conversation;
     for (const message of userMessages(conversation)) {
       const { turn, number, content, previous } = message;
+      const { id, user } = conversation;
       const row = { conversation: id, user, turn, characters: content.length, number };
-      const known = typeWithoutAsking(message, options);
-      if (known !== undefined || previous === undefined) {
-        yield { row, ...(known === undefined ? {} : { known }) };
-        continue;
+      const known = knownType(message, options);
+      if (known !== undefined) yield { row, known };
+      else {
+        const messages = template.render(shorten(previous ?? ''), shorten(content));
+        yield { row, question: { id: `${id}:${turn}`, owner: user, messages } };
       }
-      const messages = template.render(shorten(previous), shorten(content));
-      yield { row, question: { id: `${id}:${turn}`, owner: user, messages } };
     }
   }
 }
 
-function typeWithoutAsking(
+/** What needs no asking. */
+function knownType(
   { content, previous }: UserMessage,
   { shortcutRepeats }: ResolvedClassifyOptions,
-): Entry['known'] {
+): Known | undefined {
   if (isBlank(content)) return { type: 'unclassified', problem: 'the message is empty' };
   if (previous === undefined) return { type: 'initial-request' };
-  return shortcutRepeats && isExactRepeat(previous, content)
-    ? { type: 're-attempt-without-feedback' }
-    : undefined;
+  const isRepeat = shortcutRepeats && isExactRepeat(previous, content);
+  return isRepeat ? { type: 're-attempt-without-feedback' } : undefined;
 }
 
 function createJudge(

@@ -1,25 +1,11 @@
 /** What the classification of user messages can be told. */
 import { z } from 'zod';
 
-/** Ways to ask a model for a verdict. */
-export const JUDGE_METHODS = ['generate', 'likelihood'] as const;
-
-export const judgeFields = {
-  maxReplyTokens: z
-    .number()
-    .int()
-    .min(1)
-    .default(512)
-    .describe(
-      'Most tokens of a reply, where the model is asked in words. Models that reason first need many.',
-    ),
-};
-
 export const CALIBRATIONS = ['none', 'content-free', 'examples'] as const;
 
 export const classifyOptionsSchema = z.object({
   method: z
-    .enum(JUDGE_METHODS)
+    .enum(['generate', 'likelihood'])
     .default('generate')
     .describe(
       'How the model is asked: generate reads a verdict in its reply; likelihood takes the label that is the likeliest reply, which small models need.',
@@ -38,7 +24,14 @@ export const classifyOptionsSchema = z.object({
     .describe(
       'A longer request is shortened in the middle. Less where the model has no room for two of them.',
     ),
-  ...judgeFields,
+  maxReplyTokens: z
+    .number()
+    .int()
+    .min(1)
+    .default(512)
+    .describe(
+      'Most tokens of a reply, where the model is asked in words. Models that reason first need many.',
+    ),
   shortcutRepeats: z
     .boolean()
     .default(true)

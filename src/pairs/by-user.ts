@@ -42,12 +42,9 @@ export async function* byUser(
       }
       if (finished.has(conversation.user)) throw comesBack(conversation);
       const own: ClassifiedMessage[] = [];
-      for (
-        ;
-        next.done !== true && next.value.conversation === conversation.id;
-        next = await messages.next()
-      ) {
+      while (next.done !== true && follows(next.value, conversation, own.length)) {
         own.push(next.value);
+        next = await messages.next();
       }
       checkMessages(conversation, own, next.done === true ? undefined : next.value);
       history ??= { user: conversation.user, conversations: [] };
@@ -74,6 +71,15 @@ function compare(a: string, b: string): number {
 async function* readOn<T>(items: Iterable<T> | AsyncIterable<T>): AsyncGenerator<T, undefined> {
   yield* items;
   return undefined;
+}
+
+/** Whether a message is the next one of the conversation, of which `count` are there. */
+function follows(
+  { conversation, number }: ClassifiedMessage,
+  { id }: SplitConversation,
+  count: number,
+): boolean {
+  return conversation === id && number === count + 1;
 }
 
 function checkMessages(

@@ -31,6 +31,11 @@ describe('byUser', () => {
 
   it('of nothing is nothing', async () => expect(await all(byUser([], []))).toEqual([]));
 
+  it('tells conversations of the same id apart', async () => {
+    const histories = await all(byUser([a1, a1], [...classifiedAs(a1), ...classifiedAs(a1)]));
+    expect(histories[0]?.conversations.map((each) => each.messages.length)).toEqual([2, 2]);
+  });
+
   it('takes conversations in which the user says nothing', async () => {
     const silent = said('s', []);
     const histories = await all(byUser([silent, a1], classifiedAs(a1)));

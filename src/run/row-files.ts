@@ -39,6 +39,11 @@ export class RowWriter {
     return { sha256: this.#hash.digest('hex'), bytes: this.#bytes, rows: this.#rows };
   }
 
+  /** Lets go of the file, which is then of no use. */
+  abandon(): void {
+    closeSync(this.#descriptor);
+  }
+
   #flush(): void {
     const bytes = Buffer.from(this.#pending);
     this.#pending = '';

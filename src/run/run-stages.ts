@@ -70,7 +70,7 @@ export async function runStages(options: RunStagesOptions): Promise<StagesOutcom
     onEvent({ type: 'stage', stage: stage.name, outlook: { ...outlook, estimate } });
     try {
       signal.throwIfAborted();
-      await runStage(stage, options);
+      await runStage(stage, options, force);
     } catch (error) {
       if (signal.aborted) return { interrupted: stage.name, stages: decided };
       throw error;
@@ -82,7 +82,7 @@ export async function runStages(options: RunStagesOptions): Promise<StagesOutcom
   return { interrupted: null, stages: decided };
 }
 
-async function runStage(stage: RunStage, options: RunStagesOptions): Promise<void> {
+async function runStage(stage: RunStage, options: RunStagesOptions, force: boolean): Promise<void> {
   const { folder, hashes, signal, onEvent } = options;
   const { name } = stage;
   const started = performance.now();
@@ -92,7 +92,9 @@ async function runStage(stage: RunStage, options: RunStagesOptions): Promise<voi
   const place = stage.resumes ? await beginInPlace(stage, dependencies, options) : beginAside(stage, folder);
   try {
     const rows = await countedRows(stage, options);
-    const result = await stage.run(workOf(stage, place, rows, options));
+    const previous = !force && before !== undefined && onlyInputsChanged(before, dependencies);
+    const work = workOf(stage, place, rows, options);
+    const result = await stage.run({ ...work, previous: previous ? folder.stage(name) : null });
     signal.throwIfAborted();
     const manifest = newManifest({
       stage: name,
@@ -115,6 +117,12 @@ async function runStage(stage: RunStage, options: RunStagesOptions): Promise<voi
     place.abandon();
     throw error;
   }
+}
+
+function onlyInputsChanged(before: Manifest, now: Dependencies): boolean {
+  const { inputs: _, ...rest } = before.dependencies;
+  const { inputs: _now, ...restNow } = now;
+  return isDeepStrictEqual(rest, restNow);
 }
 
 function pick({ outputs, counts, facts, modelIdentity, usage }: StageResult) {
@@ -174,7 +182,7 @@ function workOf(
   { folder, resuming }: Place,
   rows: ReadonlyMap<string, number | null>,
   { folder: run, signal, onEvent }: RunStagesOptions,
-): StageWork {
+): Omit<StageWork, 'previous'> {
   return {
     folder,
     resuming,

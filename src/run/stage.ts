@@ -26,6 +26,10 @@ export interface StageEstimate {
   requests: number;
   promptTokens: number;
   completionTokens: number;
+  /** At the rate that the model was measured at in this run; null before it has been asked anything. */
+  seconds: number | null;
+  /** In the currency of the model's prices; null where it has none. */
+  cost: number | null;
 }
 
 /** Figures of stages that are done, by stage: what an estimate can be made from. */
@@ -55,6 +59,11 @@ export interface StageWork {
   folder: string;
   /** Whether `folder` holds what an earlier, stopped run of the same stage has left. */
   resuming: boolean;
+  /**
+   * The stage's folder of an earlier time, where nothing but its inputs has changed since: what is in it may be brought
+   * up to date. Null where it is to be made anew.
+   */
+  previous: string | null;
   /** Rows that a file must hold by its writer's count; null where that is not known. */
   expectedRows(file: string): number | null;
   signal: AbortSignal;

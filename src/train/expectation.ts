@@ -24,6 +24,9 @@ export function expectation(issue: z.core.$ZodIssue): string {
     case 'too_big':
       return `a number ${issue.inclusive === false ? 'below' : 'of at most'} ${issue.maximum}`;
     case 'invalid_union': {
+      // A constant that tells which kind of options these are, and is none of the known ones.
+      const { options = [] } = issue as { options?: unknown[] };
+      if (issue.errors.length === 0) return `one of ${options.map(String).join(', ')}`;
       const reasons = new Set(issue.errors.flatMap((branch) => branch.slice(0, 1).map(expectation)));
       return [...reasons].join(', or ');
     }

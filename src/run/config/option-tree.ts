@@ -38,7 +38,7 @@ export function shapeFor(schema: z.ZodType, value: unknown): Readonly<Record<str
   const options = inner.options as readonly z.ZodType[];
   const shapes = options.map((option) => shapeFor(option, value)).filter((shape) => shape !== undefined);
   const given = isRecord(value) ? Object.entries(value) : [];
-  // A given constant (`backend: openai`) tells most; then how many of the names are known.
+  // A given constant (`kind: server`) tells most; then how many of the names are known.
   const likeness = (shape: Readonly<Record<string, z.ZodType>>) =>
     given.reduce((sum, [name, item]) => {
       const option = shape[toCodeName(name)];

@@ -54,10 +54,17 @@ export function problemsError(
   problems: readonly OptionProblem[],
   place: (path: OptionPath) => string,
 ): ConfigError {
-  const lines = problems.map(({ path, message }) => `${place(path)}: ${message}`);
+  const lines = problems
+    .map(({ path, message }) => ({ place: place(path), message }))
+    .sort((a, b) => lineOf(a.place) - lineOf(b.place))
+    .map((problem) => (problem.place === '' ? problem.message : `${problem.place}: ${problem.message}`));
   const text =
     lines.length === 1
       ? (lines[0] as string)
       : `${lines.length} problems\n${lines.map((line) => `  - ${line}`).join('\n')}`;
   return new ConfigError(text, { details: { problems: lines } });
+}
+
+function lineOf(place: string): number {
+  return Number(/:(\d+)$/.exec(place)?.[1] ?? Number.MAX_SAFE_INTEGER);
 }

@@ -1,0 +1,283 @@
+/** The configuration of a run in code: checked as a whole, with every default filled in. */
+
+import { z } from 'zod';
+import { resolveIngestOptions } from '../../data/conversations/options.js';
+import { ConfigError } from '../../errors.js';
+import { type ChatModelOptions, chatModelOptionsSchema } from '../../llm/chat-model-options.js';
+import { expectation } from '../../train/expectation.js';
+import { toFileName } from '../../train/option-names.js';
+import { type ResolvedTrainOptions, resolveFileOptions, type TrainOptions } from '../../train/options.js';
+import { isRecord, type OptionPath, type OptionProblem, toFilePath, unknownOption } from './option-tree.js';
+import {
+  ASKING_STAGES,
+  type AskingStage,
+  SECTION_NAMES,
+  type SectionInput,
+  type SectionName,
+  type SectionOptions,
+  SWITCHABLE,
+  sectionSchemas,
+} from './sections.js';
+import { problemsError } from './yaml-source.js';
+
+/** A section, with the model of its own that a stage may have: what differs from the run's. */
+type Section<Name extends SectionName> = Name extends AskingStage
+  ? SectionInput<Name> & { llm?: Partial<ChatModelOptions> }
+  : SectionInput<Name>;
+
+/** Options of training that a run leaves to the user. */
+export type RunTrainOptions = Omit<TrainOptions, 'pairs' | 'outputDir' | 'resumeFromCheckpoint'>;
+
+/**
+ * What a run does, with what. A stage whose section is `true` is done with its defaults; `reconstruct`, `users`,
+ * `personas` and `math` can be `false`. By default `users` and `personas` are done, `reconstruct`, `math` and `train`
+ * are not.
+ */
+export interface RunConfig {
+  /** The run's folder. */
+  outputDir: string;
+  /** Of every stage that does not name its own. Default 0. */
+  seed?: number;
+  /** Jinja file that puts a persona into the system prompt, in rewriting and in training. Default: ours. */
+  personaTemplate?: string | null;
+  /** The language model that the stages ask. */
+  llm?: ChatModelOptions;
+  /** The logs, their filters and the split. Absent: only math conversations. */
+  conversations?: Section<'conversations'>;
+  reconstruct?: boolean | Section<'reconstruct'>;
+  classify?: boolean | Section<'classify'>;
+  users?: boolean | Section<'users'>;
+  personas?: boolean | Section<'personas'>;
+  math?: boolean | Section<'math'>;
+  rewrite?: boolean | Section<'rewrite'>;
+  pairs?: boolean | Section<'pairs'>;
+  train?: RunTrainOptions | false;
+}
+
+/** The configuration with all options; `null` for a stage that is not done. */
+export interface ResolvedRunConfig {
+  outputDir: string;
+  seed: number;
+  personaTemplate: string | null;
+  sections: { [Name in SectionName]: SectionOptions<Name> | null };
+  /** The model of each stage that asks one. */
+  models: Partial<Record<AskingStage, ChatModelOptions>>;
+  /** Without pairs and folders, which come from the run. */
+  train: RunTrainOptions | null;
+}
+
+/** What belongs to the run as a whole. */
+const generalSchema = z.object({
+  outputDir: z.string().min(1).describe("The run's folder."),
+  seed: z.number().int().min(0).max(Number.MAX_SAFE_INTEGER).default(0),
+  personaTemplate: z.string().min(1).nullable().default(null),
+});
+
+/** Names that a configuration may have at its top. */
+export const TOP_NAMES = [...Object.keys(generalSchema.shape), 'llm', ...SECTION_NAMES, 'train'] as const;
+
+/** Options of training that come from the run. */
+const RUN_OWNED = ['pairs', 'outputDir', 'resumeFromCheckpoint'] as const;
+
+/**
+ * Checks a configuration and fills in the defaults.
+ *
+ * @throws ConfigError that names every option that is wrong, what was expected and what came
+ */
+export function resolveRunConfig(config: RunConfig): ResolvedRunConfig {
+  return resolveWith(config as unknown as Record<string, unknown>, (path) => path.join('.'));
+}
+
+/** {@link resolveRunConfig}, with the place of each option in messages: file and line. */
+export function resolveWith(
+  input: Readonly<Record<string, unknown>>,
+  place: (path: OptionPath) => string,
+  found: readonly OptionProblem[] = [],
+): ResolvedRunConfig {
+  const problems = [...found];
+  const resolver = new Resolver(input, problems);
+  const resolved = resolver.resolve();
+  if (problems.length > 0) throw problemsError(problems, place);
+  return resolved;
+}
+
+class Resolver {
+  readonly #input: Readonly<Record<string, unknown>>;
+  readonly #problems: OptionProblem[];
+
+  constructor(input: Readonly<Record<string, unknown>>, problems: OptionProblem[]) {
+    this.#input = input;
+    this.#problems = problems;
+  }
+
+  resolve(): ResolvedRunConfig {
+    this.#checkNames();
+    const { outputDir, seed, personaTemplate } = this.#input;
+    const general = this.#parse(generalSchema, { outputDir, seed, personaTemplate }, []);
+    const sections = Object.fromEntries(
+      SECTION_NAMES.map((name) => [name, this.#section(name, general?.seed ?? 0)]),
+    ) as unknown as ResolvedRunConfig['sections'];
+    const models = this.#models(sections);
+    const train = this.#train(general);
+    if (!this.#isOn('conversations') && !this.#isOn('math')) {
+      this.#problem([], 'there is nothing to do: expected conversations, or math, or both');
+    }
+    return { ...(general ?? { outputDir: '', seed: 0, personaTemplate: null }), sections, models, train };
+  }
+
+  #problem(path: OptionPath, message: string): void {
+    this.#problems.push({ path: toFilePath(path), message });
+  }
+
+  #checkNames(): void {
+    for (const name of Object.keys(this.#input)) {
+      if ((TOP_NAMES as readonly string[]).includes(name)) continue;
+      this.#problem([name], unknownOption(toFileName(name), TOP_NAMES.map(toFileName)));
+    }
+  }
+
+  /** The section's options; null where the stage is not done. */
+  #section(name: SectionName, seed: number): unknown {
+    const value = this.#input[name];
+    if (!this.#isOn(name)) return null;
+    if (value !== undefined && value !== true && !isRecord(value)) {
+      this.#problem([name], `${toFileName(name)}: expected options, got ${JSON.stringify(value)}`);
+      return null;
+    }
+    const { llm: _, ...given } = isRecord(value) ? value : {};
+    const schema: z.ZodObject = sectionSchemas[name];
+    const options = Object.hasOwn(schema.shape, 'seed') ? { seed, ...given } : given;
+    const parsed = this.#parse(schema.strict(), options, [name]);
+    if (parsed !== undefined && name === 'conversations') this.#checkTogether(parsed);
+    return parsed ?? null;
+  }
+
+  #isOn(name: SectionName): boolean {
+    const value = this.#input[name];
+    if (name === 'conversations') return value !== undefined && value !== null;
+    const off = value === false || value === null;
+    const byDefault = SWITCHABLE[name];
+    if (byDefault === undefined && off) {
+      this.#problem([name], `${name} is needed by what comes after it; use until to end a run before it`);
+    }
+    // What is made of conversations needs some.
+    const needsLogs =
+      name === 'reconstruct' || name === 'classify' || name === 'users' || name === 'personas';
+    if (needsLogs && !this.#isOn('conversations')) return false;
+    return value === undefined ? (byDefault ?? true) : !off;
+  }
+
+  #checkTogether(options: Record<string, unknown>): void {
+    try {
+      resolveIngestOptions({ ...options, output: '-' } as Parameters<typeof resolveIngestOptions>[0]);
+    } catch (error) {
+      if (!(error instanceof ConfigError)) throw error;
+      this.#problem(['conversations'], byFileNames(error.message));
+    }
+  }
+
+  #models(sections: ResolvedRunConfig['sections']): ResolvedRunConfig['models'] {
+    const models: ResolvedRunConfig['models'] = {};
+    const general = this.#input.llm;
+    if (general !== undefined) this.#parse(chatModelOptionsSchema, general, ['llm']);
+    const without: AskingStage[] = [];
+    for (const stage of ASKING_STAGES) {
+      const options = sections[stage];
+      if (options === null || ('method' in options && options.method === 'rule')) continue;
+      const section = this.#input[stage];
+      const own = isRecord(section) ? section.llm : undefined;
+      const merged = mergeModels(general, own);
+      if (merged === undefined) {
+        without.push(stage);
+      } else if (own === undefined) {
+        models[stage] = chatModelOptionsSchema.safeParse(merged).data as ChatModelOptions;
+      } else {
+        models[stage] = this.#parse(chatModelOptionsSchema, merged, [stage, 'llm']) as ChatModelOptions;
+      }
+    }
+    if (without.length > 0) {
+      const message = `llm is required: expected the language model that the stages ask (${without.join(', ')})`;
+      this.#problem(['llm'], message);
+    }
+    return models;
+  }
+
+  #train(general: z.output<typeof generalSchema> | undefined): RunTrainOptions | null {
+    const value = this.#input.train;
+    if (value === undefined || value === false || value === null) return null;
+    if (!isRecord(value)) {
+      this.#problem(['train'], `train: expected options of training, got ${JSON.stringify(value)}`);
+      return null;
+    }
+    for (const name of RUN_OWNED) {
+      if (value[name] !== undefined) this.#problem(['train', name], `${toFileName(name)} comes from the run`);
+    }
+    const { seed = 0, personaTemplate = null } = general ?? {};
+    const options = { seed, personaTemplate, ...value } as unknown as RunTrainOptions;
+    try {
+      resolveRunTraining(options, { pairs: 'pairs.jsonl', outputDir: 'train' });
+    } catch (error) {
+      if (!(error instanceof ConfigError)) throw error;
+      const { problems = [error.message] } = error.details as { problems?: string[] };
+      for (const problem of problems) {
+        const name = /^[a-z_]+/.exec(problem)?.[0] ?? '';
+        this.#problems.push({ path: ['train', name], message: problem });
+      }
+    }
+    return options;
+  }
+
+  #parse<Schema extends z.ZodType>(
+    schema: Schema,
+    value: unknown,
+    path: OptionPath,
+  ): z.output<Schema> | undefined {
+    const parsed = schema.safeParse(value);
+    if (parsed.success) return parsed.data;
+    for (const issue of parsed.error.issues) this.#issue(issue, value, path);
+    return undefined;
+  }
+
+  #issue(issue: z.core.$ZodIssue, value: unknown, path: OptionPath): void {
+    const at = [...path, ...(issue.path as (string | number)[])];
+    if (issue.code === 'unrecognized_keys') {
+      for (const key of issue.keys) this.#problem([...at, key], `unknown option ${toFileName(key)}`);
+      return;
+    }
+    const name = toFilePath(at).slice(path.length).join('.') || toFilePath(at).join('.');
+    const given = issue.path.reduce<unknown>(
+      (inner, key) => (inner as Record<PropertyKey, unknown> | undefined)?.[key],
+      value,
+    );
+    this.#problem(at, `${name}${inWords(issue, given)}`);
+  }
+}
+
+/** What is wrong with an option, behind its name. */
+function inWords(issue: z.core.$ZodIssue, given: unknown): string {
+  if (given === undefined) return ` is required: expected ${expectation(issue)}`;
+  // A schema's own words say what they want; they may keep silent about the value because it may be a secret.
+  if (issue.code === 'custom') return `: ${byFileNames(issue.message)}`;
+  return `: expected ${expectation(issue)}, got ${JSON.stringify(given)}`;
+}
+
+/** A message with the names of options as files have them. */
+function byFileNames(message: string): string {
+  return message.replace(/\b[a-z]+(?:[A-Z][a-z]*)+\b/g, toFileName);
+}
+
+/** A stage's model: the run's, with what the stage says of it; another kind of model takes nothing from the run's. */
+function mergeModels(general: unknown, own: unknown): unknown {
+  if (!isRecord(own) || !isRecord(general)) return own ?? general;
+  const kindOf = (options: Record<string, unknown>) => options.kind;
+  const sameKind = own.kind === undefined || kindOf(own) === kindOf(general);
+  return sameKind ? { ...general, ...own } : own;
+}
+
+/** The options of training, with the run's pairs and folder. */
+export function resolveRunTraining(
+  options: RunTrainOptions,
+  { pairs, outputDir, resume = false }: { pairs: string; outputDir: string; resume?: boolean },
+): ResolvedTrainOptions {
+  return resolveFileOptions({ ...options, pairs, outputDir, resumeFromCheckpoint: resume });
+}

@@ -1,0 +1,68 @@
+/** The sections of a run's configuration, one a stage: the stage's own options, and which template files it uses. */
+
+import { z } from 'zod';
+import { ingestOptionsSchema } from '../../data/conversations/options.js';
+import { classifyOptionsSchema } from '../../pairs/classify/options.js';
+import { pairOptionsSchema } from '../../pairs/filter/options.js';
+import { mathOptionsSchema } from '../../pairs/math/options.js';
+import { feedbackUserOptionsSchema } from '../../pairs/personas/feedback-user-options.js';
+import { personaOptionsSchema } from '../../pairs/personas/persona-options.js';
+import { reconstructOptionsSchema } from '../../pairs/reconstruct/options.js';
+import { rewriteOptionsSchema } from '../../pairs/rewrite/options.js';
+import type { StageName } from '../stage-names.js';
+
+const file = () => z.string().min(1);
+const template = () =>
+  file()
+    .nullable()
+    .default(null)
+    .describe('File with the prompt (Jinja) that takes the place of the built-in one.');
+
+export const sectionSchemas = {
+  conversations: ingestOptionsSchema.omit({ output: true }),
+  reconstruct: reconstructOptionsSchema,
+  classify: classifyOptionsSchema.extend({ template: template() }),
+  users: feedbackUserOptionsSchema.extend({ template: template() }),
+  personas: personaOptionsSchema.extend({ template: template() }),
+  math: mathOptionsSchema.extend({
+    input: z
+      .union([file(), z.array(file()).min(1)])
+      .transform((value) => (Array.isArray(value) ? value : [value]))
+      .describe("Graded solutions in PRM800K's format, JSONL: a file or a list of them."),
+    problemTemplate: template(),
+    feedbackTemplate: template(),
+  }),
+  rewrite: rewriteOptionsSchema.extend({
+    source: z
+      .enum(['rewrite', 'scratch'])
+      .default('rewrite')
+      .describe(
+        'rewrite: answers are made anew in the light of what the user said (section 2.3); scratch: without it, the baseline of section 3.3. Math conversations are always rewritten.',
+      ),
+    template: template(),
+  }),
+  pairs: pairOptionsSchema,
+} as const;
+
+/** Stages with a section of options of their own; training has TRL's. */
+export type SectionName = keyof typeof sectionSchemas;
+export const SECTION_NAMES = Object.keys(sectionSchemas) as SectionName[];
+
+export type SectionInput<Name extends SectionName> = z.input<(typeof sectionSchemas)[Name]>;
+export type SectionOptions<Name extends SectionName> = z.output<(typeof sectionSchemas)[Name]>;
+
+/** Stages that ask a language model. */
+export const ASKING_STAGES = ['reconstruct', 'classify', 'users', 'personas', 'rewrite'] as const;
+export type AskingStage = (typeof ASKING_STAGES)[number];
+
+export function isAsking(stage: StageName): stage is AskingStage {
+  return (ASKING_STAGES as readonly string[]).includes(stage);
+}
+
+/** Stages that a configuration may leave out, and whether they are done where it does not speak of them. */
+export const SWITCHABLE: Readonly<Partial<Record<SectionName, boolean>>> = {
+  reconstruct: false,
+  users: true,
+  personas: true,
+  math: false,
+};

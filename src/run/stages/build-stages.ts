@@ -1,0 +1,110 @@
+/** The stages of a run out of its configuration, each with where it reads what. */
+
+import { existsSync } from 'node:fs';
+import { join } from 'node:path';
+import { ConfigError } from '../../errors.js';
+import type { RunStage, StageInput } from '../stage.js';
+import { classifyStage } from './classify-stage.js';
+import { conversationsStage } from './conversations-stage.js';
+import { mathStage } from './math-stage.js';
+import { pairsStage } from './pairs-stage.js';
+import { personasStage } from './personas-stage.js';
+import { reconstructStage } from './reconstruct-stage.js';
+import { rewriteStage } from './rewrite-stage.js';
+import {
+  fileInput,
+  type HandingStage,
+  type InputName,
+  type StageSetup,
+  stageFiles,
+  stageInput,
+} from './setup.js';
+import { trainStage } from './train-stage.js';
+import { usersStage } from './users-stage.js';
+
+/** Stages whose files an input can be, the one to be preferred first. */
+const WRITERS: Readonly<Record<InputName, readonly HandingStage[]>> = {
+  conversations: ['reconstruct', 'conversations'],
+  classified: ['classify'],
+  users: ['users'],
+  personas: ['personas'],
+  math: ['math'],
+  rewrites: ['rewrite'],
+};
+
+/**
+ * The stages that are to be done, in their order. A stage reads what the stages before it write; one that is done
+ * alone reads a file that is given, or what lies in the folder from an earlier time.
+ *
+ * @throws ConfigError where a stage has nothing to read, or a template cannot be used
+ */
+export function buildStages(setup: StageSetup): RunStage[] {
+  const { sections, train } = setup.config;
+  const stages: RunStage[] = [];
+  if (sections.conversations !== null) stages.push(conversationsStage(setup, sections.conversations));
+  if (sections.reconstruct !== null) {
+    stages.push(reconstructStage(setup, sections.reconstruct, rawConversations(setup)));
+  }
+  if (sections.classify !== null) {
+    stages.push(classifyStage(setup, sections.classify, needed('conversations', 'classify', setup)));
+  }
+  if (sections.users !== null) stages.push(usersStage(setup, sections.users, logsFor('users', setup)));
+  if (sections.personas !== null) {
+    const inputs = { ...logsFor('personas', setup), users: inputFor('users', setup) };
+    stages.push(personasStage(setup, sections.personas, inputs));
+  }
+  if (sections.math !== null) stages.push(mathStage(sections.math));
+  if (sections.rewrite !== null) stages.push(rewriteStage(setup, sections.rewrite, rewriteInputs(setup)));
+  if (sections.pairs !== null) {
+    stages.push(pairsStage(setup, sections.pairs, needed('rewrites', 'pairs', setup)));
+  }
+  if (train !== null) stages.push(trainStage(setup, train, stageInput('pairs', 'pairs', setup)));
+  return stages;
+}
+
+function inputFor(name: InputName, setup: StageSetup): StageInput | null {
+  const { given, config, folder, alone } = setup;
+  const path = given[name];
+  if (path !== undefined) return fileInput(name, path);
+  const writer = WRITERS[name].find(
+    (stage) =>
+      config.sections[stage] !== null || (alone && existsSync(join(folder.stage(stage), stageFiles[stage]))),
+  );
+  return writer === undefined ? null : stageInput(name, writer, setup);
+}
+
+function needed(name: InputName, stage: string, setup: StageSetup): StageInput {
+  const input = inputFor(name, setup);
+  if (input !== null) return input;
+  const [writer] = WRITERS[name];
+  throw new ConfigError(
+    `${stage} reads ${name}, and ${setup.folder.path} holds none: give --${name} FILE, or make them first by ` +
+      `persona-dpo ${name === 'conversations' ? 'conversations' : writer} --output ${setup.folder.path}`,
+  );
+}
+
+function logsFor(stage: string, setup: StageSetup): { conversations: StageInput; classified: StageInput } {
+  return {
+    conversations: needed('conversations', stage, setup),
+    classified: needed('classified', stage, setup),
+  };
+}
+
+/** What reconstruction reads: never its own result. */
+function rawConversations(setup: StageSetup): StageInput {
+  const { given } = setup;
+  return given.conversations === undefined
+    ? stageInput('conversations', 'conversations', setup)
+    : fileInput('conversations', given.conversations);
+}
+
+function rewriteInputs(setup: StageSetup) {
+  const math = inputFor('math', setup);
+  const hasLogs = inputFor('conversations', setup) !== null || inputFor('classified', setup) !== null;
+  return {
+    logs: hasLogs || math === null ? logsFor('rewrite', setup) : null,
+    users: inputFor('users', setup),
+    personas: inputFor('personas', setup),
+    math,
+  };
+}

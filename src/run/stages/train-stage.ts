@@ -1,0 +1,92 @@
+import { createHash } from 'node:crypto';
+import { join } from 'node:path';
+import { writeFileAtomic } from '../../data/atomic-write.js';
+import { isPreferencePair } from '../../data/pairs.js';
+import { streamPairs } from '../../data/read-pairs.js';
+import { DataError } from '../../errors.js';
+import { train } from '../../train/train.js';
+import { type RunTrainOptions, resolveRunTraining } from '../config/run-config.js';
+import type { RunStage, StageInput } from '../stage.js';
+import { plain } from './asking-stage.js';
+import { fileOf, givenFiles, type StageSetup } from './setup.js';
+
+/** Which users' pairs the weights were trained on: by a hash of each user, with the number of pairs. */
+export const TRAINED_USERS_FILE = 'trained-users.json';
+
+/** Trains on the run's pairs; what it writes is what `persona-dpo train` writes. */
+export function trainStage(setup: StageSetup, options: RunTrainOptions, pairs: StageInput): RunStage {
+  const { folder, models, hub } = setup;
+  const evalPairs = options.evalPairs ?? undefined;
+  return {
+    name: 'train',
+    version: 1,
+    options: plain(options),
+    templates: {},
+    model: null,
+    inputs: [pairs, ...(evalPairs === undefined ? [] : [givenFiles('evaluation pairs', [evalPairs].flat())])],
+    resumes: true,
+    estimate: () => undefined,
+    async run(work) {
+      const file = await fileOf(pairs);
+      const users = await trainedUsers(file);
+      if (users.pairs === 0) throw nothingToTrainOn(setup, file);
+      // Training wants the memory that the stages' models have.
+      await models.dispose();
+      await writeFileAtomic(
+        join(work.folder, TRAINED_USERS_FILE),
+        `${JSON.stringify(users.byUser, null, 2)}\n`,
+      );
+      const resolved = resolveRunTraining(options, {
+        pairs: file,
+        outputDir: folder.stage('train'),
+        resume: work.resuming,
+      });
+      const summary = await train(resolved, { onEvent: work.onTrainEvent, signal: work.signal, hub });
+      if (summary.outcome === 'interrupted') work.signal.throwIfAborted();
+      const { used, bad, dropped } = summary.pairs;
+      return {
+        outputs: {},
+        counts: [
+          {
+            unit: 'pairs',
+            in: users.pairs,
+            out: users.pairs - bad - dropped,
+            dropped: { ...(bad > 0 && { unreadable: bad }), ...(dropped > 0 && { 'nothing-left': dropped }) },
+          },
+        ],
+        facts: { steps: summary.step, pairs: used, ...summary.metrics, ...summary.evaluation },
+        modelIdentity: null,
+        usage: null,
+      };
+    },
+  };
+}
+
+function nothingToTrainOn({ folder }: StageSetup, file: string): DataError {
+  const [counts] = folder.manifest('pairs')?.counts ?? [];
+  const reasons = Object.entries(counts?.dropped ?? {}).sort(([, a], [, b]) => b - a);
+  const [most] = reasons;
+  const why =
+    most === undefined
+      ? 'no answer was made anew'
+      : `of ${counts?.in} pairs ${most[1]} were dropped as ${most[0]}; thresholds.json beside them shows what other thresholds would keep`;
+  return new DataError(`There are no pairs to train on: ${why}.`, { file });
+}
+
+/** The hash under which a user stands in {@link TRAINED_USERS_FILE}. */
+export function trainedUserHash(user: string): string {
+  return createHash('sha256').update(user).digest('hex');
+}
+
+async function trainedUsers(file: string): Promise<{ pairs: number; byUser: Record<string, number> }> {
+  const byUser: Record<string, number> = {};
+  let pairs = 0;
+  for await (const row of streamPairs(file)) {
+    pairs++;
+    const user = row.ok && isPreferencePair(row.pair) ? row.pair.user : undefined;
+    if (user === undefined) continue;
+    const hash = trainedUserHash(user);
+    byUser[hash] = (byUser[hash] ?? 0) + 1;
+  }
+  return { pairs, byUser };
+}

@@ -38,10 +38,14 @@ type ConfigurationName = keyof typeof CONFIGURATIONS;
 
 /** TRL at its best: reference computed beforehand, activations recomputed (it needs 24 GB for four pairs else). */
 const PEERS = {
-  'trl-full': ['--bf16'],
-  'trl-lora': ['--bf16', '--lora-rank', String(LORA_RANK)],
-} as const;
+  'trl-full': [],
+  'trl-lora': ['--lora-rank', String(LORA_RANK)],
+} as const satisfies Record<string, readonly string[]>;
 type PeerName = 'trl-full' | 'trl-lora';
+
+/** Which of the two is faster depends on the processor: the peer's first round tries both, the others take that. */
+const PEER_DTYPES = { bfloat16: ['--bf16'], float32: [] } as const;
+type PeerDtype = keyof typeof PEER_DTYPES;
 
 interface Options {
   configurations: ConfigurationName[];
@@ -58,6 +62,7 @@ interface Options {
 }
 
 interface PeerReport {
+  dtype: PeerDtype;
   seconds: number[];
   peakRssBytes: number;
   deviceBytes: number | null;
@@ -67,33 +72,40 @@ const options = parseOptions();
 const ours = new Map<ConfigurationName, StepReport[]>(options.configurations.map((name) => [name, []]));
 const peers = new Map<PeerName, PeerReport[]>();
 if (options.peer) for (const name of options.configurations) peers.set(CONFIGURATIONS[name].peer, []);
-const rates: number[] = [];
+const rates = { bfloat16: [] as number[], float32: [] as number[] };
 
 for (let round = 0; round < options.rounds; round++) {
   const say = (what: string, seconds: readonly number[]) =>
     console.error(`round ${round + 1} of ${options.rounds}: ${what} ${median(seconds).toFixed(2)} s a step`);
-  rates.push(await matmulRate());
+  for (const dtype of ['bfloat16', 'float32'] as const) rates[dtype].push(await matmulRate(dtype));
   for (const [name, reports] of ours) {
     const report = await runOurs(name);
     reports.push(report);
     say(name, report.seconds);
   }
   for (const [name, reports] of peers) {
-    const report = await runPeer(name);
+    const report = await bestPeer(name, reports[0]?.dtype);
     reports.push(report);
-    say(name, report.seconds);
+    say(`${name} in ${report.dtype}`, report.seconds);
   }
 }
 
 // Other programs only ever slow a product down: the machine's own rate is the best of all rounds.
-const flopsPerSecond = Math.max(...rates);
+const fastest = { bfloat16: Math.max(...rates.bfloat16), float32: Math.max(...rates.float32) };
+const flopsPerSecond = Math.max(fastest.bfloat16, fastest.float32);
 const result = {
   bench: 'train-step',
   machine: machineReport(),
   options: { ...options, pairs: PAIRS, loraRank: LORA_RANK },
-  bfloat16Matmul: { shape: MATMUL_SHAPE, gflopsPerSecond: rounded(flopsPerSecond / 1e9) },
+  matmul: {
+    shape: MATMUL_SHAPE,
+    gflopsPerSecond: {
+      bfloat16: rounded(fastest.bfloat16 / 1e9),
+      float32: rounded(fastest.float32 / 1e9),
+    },
+  },
   configurations: options.configurations.map(summary),
-  peers: [...peers].map(([name, reports]) => ({ name, ...measured(reports) })),
+  peers: [...peers].map(([name, reports]) => ({ name, dtype: reports[0]?.dtype, ...measured(reports) })),
 };
 for (const each of result.configurations) {
   const against =
@@ -127,7 +139,7 @@ function summary(name: ConfigurationName) {
   };
 }
 
-function measured(reports: readonly PeerReport[]) {
+function measured(reports: readonly Omit<PeerReport, 'dtype'>[]) {
   const [first] = reports;
   return {
     secondsPerStep: rounded(median(reports.flatMap(({ seconds }) => seconds))),
@@ -184,11 +196,19 @@ function runOurs(name: ConfigurationName): Promise<StepReport> {
   return runChild<StepReport>('./train-step-child.ts', request);
 }
 
-function runPeer(name: PeerName): Promise<PeerReport> {
+/** The peer in `dtype`, or in the dtype in which it is faster. */
+async function bestPeer(name: PeerName, dtype?: PeerDtype): Promise<PeerReport> {
+  if (dtype !== undefined) return runPeer(name, dtype);
+  const both = [await runPeer(name, 'bfloat16'), await runPeer(name, 'float32')] as const;
+  return both.toSorted((a, b) => median(a.seconds) - median(b.seconds))[0] as PeerReport;
+}
+
+async function runPeer(name: PeerName, dtype: PeerDtype): Promise<PeerReport> {
   const { device, threads, warmup, steps, layers, python } = options;
-  return runProgram<PeerReport>(peerPython(python), [
+  const report = await runProgram<Omit<PeerReport, 'dtype'>>(peerPython(python), [
     peerScript('trl_dpo.py'),
     ...PEERS[name],
+    ...PEER_DTYPES[dtype],
     ...[
       '--lengths',
       JSON.stringify(PAIRS),
@@ -200,11 +220,12 @@ function runPeer(name: PeerName): Promise<PeerReport> {
     ...['--layers', String(layers), '--threads', String(threads)],
     ...['--device', device === 'cuda' ? 'cuda' : 'cpu'],
   ]);
+  return { dtype, ...report };
 }
 
-async function matmulRate(): Promise<number> {
+async function matmulRate(dtype: MatmulRequest['dtype']): Promise<number> {
   const { device, threads } = options;
-  const request: MatmulRequest = { device, threads, dtype: 'bfloat16', shape: MATMUL_SHAPE };
+  const request: MatmulRequest = { device, threads, dtype, shape: MATMUL_SHAPE };
   return (await runChild<MatmulReport>('./matmul-rate-child.ts', request)).flopsPerSecond;
 }
 

@@ -13,7 +13,7 @@ import { createServer } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { hostname } from 'node:os';
 import { join } from 'node:path';
-import { describe, expect, it } from 'vitest';
+import { describe, expect, it, vi } from 'vitest';
 import { CheckpointError } from '../../../src/errors.js';
 import { downloadFromHub } from '../../../src/models/hub.js';
 import { parseHubId } from '../../../src/models/hub-cache.js';
@@ -272,13 +272,16 @@ describe('downloadFromHub', () => {
     hub.intercept = ({ server }, response) => {
       if (server !== 'files') return false;
       response.writeHead(200, { 'content-length': WEIGHTS.length });
-      response.write(WEIGHTS.subarray(0, 1000), () => setTimeout(() => stop.abort(), 50));
+      response.write(WEIGHTS.subarray(0, 1000));
       return true;
     };
     const options = optionsFor(hub, { signal: stop.signal });
-    const error = await failure(downloadFromHub(ID, options));
-    expect(error.details.hub).toBe('aborted');
     const partial = join(options.cacheDir, 'models--owner--name', 'blobs', `${sha256(WEIGHTS)}.incomplete`);
+    const download = failure(downloadFromHub(ID, options));
+    await vi.waitFor(() => expect(readFileSync(partial)).toHaveLength(1000), { timeout: 20_000 });
+    stop.abort();
+    const error = await download;
+    expect(error.details.hub).toBe('aborted');
     expect(readFileSync(partial)).toHaveLength(1000);
   });
 

@@ -77,7 +77,7 @@ export async function* filterFeedbackUsers(
       const judgement = question === undefined ? {} : (judgements[next++] as Judgement<Verdict>);
       const why = reason ?? (question === undefined ? undefined : reasonOf(judgement));
       if (why !== undefined) {
-        const said = detail ?? judgement.problem ?? judgement.reply;
+        const said = detail ?? judgement.problem ?? judgement.reply ?? likelihoods(judgement);
         tally.drop({
           id: row.user,
           user: row.user,
@@ -102,6 +102,12 @@ export async function* filterFeedbackUsers(
 function reasonOf({ verdict }: Judgement<Verdict>): string | undefined {
   if (verdict === undefined) return 'no-verdict';
   return verdict === 'no' ? 'no-meaningful-feedback' : undefined;
+}
+
+function likelihoods({ logprobs, prior }: Judgement<Verdict>): string | undefined {
+  if (logprobs === undefined) return undefined;
+  const gain = (verdict: Verdict) => (logprobs[verdict] - (prior?.[verdict] ?? 0)).toFixed(2);
+  return `log p over that without content: yes ${gain('yes')}, no ${gain('no')}`;
 }
 
 function prepare(

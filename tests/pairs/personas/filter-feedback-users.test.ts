@@ -93,7 +93,7 @@ describe('filterFeedbackUsers', () => {
 
   it('by likelihood takes the label that gains over empty follow-ups', async () => {
     const model = scriptedModel({ score: (request) => (/blue/.test(textOf(request)) ? [-1, -2] : [-1, -4]) });
-    const { rows, reasons } = await filter(USERS, { model, method: 'likelihood' });
+    const { rows, reasons, context } = await filter(USERS, { model, method: 'likelihood' });
     expect(rows).toEqual([
       {
         ...{ user: 'ada', followUps: 3, reAttemptsWithFeedback: 2, model: 'scripted' },
@@ -101,6 +101,9 @@ describe('filterFeedbackUsers', () => {
       },
     ]);
     expect(reasons.di).toBe('no-meaningful-feedback');
+    expect(context.dropped.find(({ id }) => id === 'di')?.detail).toBe(
+      'log p over that without content: yes 0.00, no 2.00',
+    );
   });
 
   it('neither counts nor shows what is held out', async () => {

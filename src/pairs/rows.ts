@@ -74,8 +74,11 @@ export interface RewriteRow {
   conversation: string;
   /** Index of the follow-up among the conversation's turns. */
   turn: number;
-  /** How the rewrite was made: from the follow-up, from scratch without it, or for a synthesized math conversation. */
-  source: 'rewrite' | 'scratch' | 'math';
+  /**
+   * How the rewrite was made: from the follow-up, from scratch without it, for a synthesized math conversation; or that
+   * it is the log's own next answer.
+   */
+  source: 'rewrite' | 'scratch' | 'math' | 'logged';
   /** The context of both answers: everything before the original answer. */
   prompt: Message[];
   original: string;
@@ -83,7 +86,7 @@ export interface RewriteRow {
   rewrite: string;
   /** The persona that the model saw while rewriting and that the pair will carry; absent for none. */
   persona?: string;
-  /** `identity` of the model, what it was asked, and how its reply ended. */
+  /** `identity` of the model, what it was asked (nothing, of a logged answer), and how its reply ended. */
   model: string;
   request: Message[];
   finishReason: 'stop' | 'length' | 'filtered';

@@ -19,6 +19,16 @@ export interface FollowUp {
   followUp: string;
 }
 
+/** A follow-up with what the log has after it. */
+export interface LoggedFollowUp extends FollowUp {
+  /** The next answer; undefined where the conversation ends with the follow-up. */
+  logged?: {
+    content: string;
+    model?: string /** Whether the user sent it back as well. */;
+    sentBack: boolean;
+  };
+}
+
 /** The turns of each conversation that are re-attempts with feedback, and whose they are. */
 export type FollowUpTurns = Map<string, { user: string; turns: Set<number> }>;
 
@@ -49,14 +59,14 @@ export async function* followUpsOf(
   conversations: Iterable<SplitConversation> | AsyncIterable<SplitConversation>,
   wanted: FollowUpTurns,
   tally: Tally,
-): AsyncGenerator<FollowUp> {
+): AsyncGenerator<LoggedFollowUp> {
   for await (const conversation of conversations) {
     const turns = [...(wanted.get(conversation.id)?.turns ?? [])].sort((a, b) => a - b);
     wanted.delete(conversation.id);
     for (const turn of turns) {
       const followUp = followUpAt(conversation, turn);
       if ('reason' in followUp) tally.drop({ ...followUp, user: conversation.user });
-      else yield followUp;
+      else yield { ...followUp, ...loggedAfter(conversation, turn, turns) };
     }
   }
   for (const [conversation, { user, turns }] of wanted) {
@@ -95,6 +105,17 @@ function followUpAt(conversation: SplitConversation, turn: number): FollowUp | D
     original: original.content,
     followUp: message.content,
   };
+}
+
+function loggedAfter(
+  { turns, model }: SplitConversation,
+  turn: number,
+  sentBack: readonly number[],
+): Pick<LoggedFollowUp, 'logged'> {
+  const next = turns[turn + 1];
+  if (next?.role !== 'assistant') return {};
+  const logged = { content: next.content, sentBack: sentBack.includes(turn + 2) };
+  return { logged: model === undefined ? logged : { ...logged, model } };
 }
 
 function asMessage({ role, content }: ConversationTurn): Message {

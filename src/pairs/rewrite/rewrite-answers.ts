@@ -13,7 +13,7 @@ import { isEmptyReply, replyText } from '../reply-text.js';
 import type { ClassifiedMessage, RewriteRow } from '../rows.js';
 import type { StageContext } from '../stage.js';
 import { writingSampling } from '../writing-options.js';
-import { collectFollowUps, type FollowUp, followUpsOf } from './follow-ups.js';
+import { collectFollowUps, type FollowUp, followUpsOf, type LoggedFollowUp } from './follow-ups.js';
 import { type ResolvedRewriteOptions, type RewriteOptions, rewriteOptionsSchema } from './options.js';
 
 export interface RewriteInput {
@@ -94,7 +94,11 @@ interface Asker {
 
 type Subject = FollowUp & { persona: string | undefined };
 
-function ask(followUp: FollowUp, known: string | undefined, asker: Asker): Question<Subject> | Dropped {
+function ask(
+  { logged: _, ...followUp }: LoggedFollowUp,
+  known: string | undefined,
+  asker: Asker,
+): Question<Subject> | Dropped {
   const { model, options } = asker;
   const usesPersona = options.persona && options.source !== 'math' && known?.trim() !== '';
   const persona = usesPersona ? known : undefined;

@@ -1,12 +1,12 @@
 import { existsSync, readdirSync } from 'node:fs';
 import { defaultHubCacheDir, hubOptionsFromEnvironment } from '../models/hub-options.js';
+import { packageVersion } from '../run/package-version.js';
 import { type MachineReport, machineReport, measureMatmulRate } from '../runtime/device-report.js';
 import { installHome, locateSmolLm2 } from '../runtime/install/location.js';
 import { hasNvidiaDriver } from '../runtime/install/nvidia-driver.js';
 import { locateTfjsNodeGpu } from '../runtime/install/tfjs-node-gpu.js';
 import { type OnnxProvider, onnxProviders } from '../runtime/onnx-providers.js';
 import { startRuntime } from '../runtime/runtime.js';
-import { packageVersion } from '../run/package-version.js';
 
 export interface Problem {
   message: string;

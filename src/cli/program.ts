@@ -1,11 +1,12 @@
 import { Command } from 'commander';
+import { packageVersion } from '../run/package-version.js';
 import { chatCommand } from './chat-command.js';
 import { doctorCommand } from './doctor-command.js';
 import { generateCommand } from './generate-command.js';
 import { logpsCommand } from './logps-command.js';
 import { mergeCommand } from './merge-command.js';
-import { packageVersion } from '../run/package-version.js';
 import { quickstartCommand } from './quickstart-command.js';
+import { runCommand } from './run-command.js';
 import { setupCommand } from './setup-command.js';
 import { trainCommand } from './train-command.js';
 
@@ -23,6 +24,7 @@ export function createProgram(): Command {
     );
   const commands = [
     quickstartCommand(),
+    runCommand(),
     trainCommand(),
     generateCommand(),
     chatCommand(),

@@ -71,7 +71,13 @@ export function toyStages(options: ToyOptions): RunStage[] {
       estimate: ({ conversations }) =>
         conversations === undefined
           ? null
-          : { requests: conversations.rows ?? 0, promptTokens: 10, completionTokens: 1 },
+          : {
+              requests: conversations.rows ?? 0,
+              promptTokens: 10,
+              completionTokens: 1,
+              seconds: null,
+              cost: null,
+            },
     },
     { ...mapped('pairs', from('classify'), (n) => n % 1000), options: {} },
     {

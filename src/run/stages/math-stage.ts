@@ -17,7 +17,7 @@ import { withBooks } from './books.js';
 import { fileOf, givenFiles, stageFiles } from './setup.js';
 
 const turnSchema = z.object({ role: z.enum(['system', 'user', 'assistant']), content: z.string() });
-const conversationSchema: z.ZodType<SplitConversation> = z.object({
+export const mathConversationSchema: z.ZodType<SplitConversation> = z.object({
   id: z.string(),
   user: z.string(),
   side: z.enum(['train', 'test']),
@@ -60,7 +60,7 @@ async function* allRows(files: readonly string[]) {
 /** What the math stage wrote, as rewriting reads it. */
 export async function mathConversationsOf(input: StageInput, work: StageWork): Promise<RewriteInput> {
   const path = await fileOf(input);
-  const read = () => readRows(path, conversationSchema, { expected: work.expectedRows(path) });
+  const read = () => readRows(path, mathConversationSchema, { expected: work.expectedRows(path) });
   async function* messages() {
     for await (const conversation of read()) yield* mathMessages(conversation);
   }

@@ -8,7 +8,7 @@
  */
 import { readFileSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';
-import { Command, Option } from 'commander';
+import { Command, InvalidArgumentError, Option } from 'commander';
 import type { SplitConversation } from '../src/data/conversation.js';
 import { Tally } from '../src/data/tally.js';
 import type { ChatModel } from '../src/llm/chat-model.js';
@@ -52,7 +52,7 @@ const flags = new Command('classify')
   .addOption(new Option('--dtype <dtype>').choices(['bfloat16', 'float32']).default('float32'))
   .addOption(new Option('--method <method>').choices(['likelihood', 'generate']).default('likelihood'))
   .option('--labelled <file>', 'JSONL of previous, current and type', LABELLED)
-  .option('--limit <n>', 'pairs, spread over the file: whether everything runs', Number, Infinity)
+  .option('--limit <n>', 'pairs, spread over the file: whether everything runs', count, Infinity)
   .parse()
   .opts<Flags>();
 
@@ -171,4 +171,11 @@ function shown(result: Agreement): Agreement {
 function percent({ accuracy, interval }: Agreement): string {
   const [value, low, high] = [accuracy, ...interval].map((each) => (100 * each).toFixed(1));
   return `${value}% (${low} to ${high})`;
+}
+
+function count(value: string): number {
+  const number = Number(value);
+  if (!Number.isInteger(number) || number < 1)
+    throw new InvalidArgumentError('Expected a whole number from 1.');
+  return number;
 }

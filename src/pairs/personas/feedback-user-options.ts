@@ -6,7 +6,7 @@ export const feedbackUserOptionsSchema = z.object({
     .enum(['generate', 'likelihood', 'rule'])
     .default('generate')
     .describe(
-      'Who decides on users that have the minimum: a model, by its reply (generate) or by the likelier of two labels (likelihood), or nobody (rule): they are all kept. Small models decide no better than chance.',
+      'Who decides on users that have the minimum: a model, by its reply (generate) or by the likelier of two labels (likelihood), or nobody (rule): they are all kept, which suits small models better than their own word.',
     ),
   minimum: z
     .number()

@@ -11,18 +11,10 @@ export interface RewriteTemplate {
   render(followUp: string): string;
 }
 
-/** Our own words. Variable: `follow_up`, what the user said to the answer. */
-export const DEFAULT_REWRITE_TEMPLATE = `Write your last answer again, as it should have been if you had known from the start what its reader said to it. What the reader said stands between the marks below.
+/** Our own words, few, because small models repeat long instructions. Variable: `follow_up`, what the user said. */
+export const DEFAULT_REWRITE_TEMPLATE = `Rewrite your last answer so that it does what this message asks for: "{{ follow_up }}"
 
-- Do what the reader asks for or hints at. Mend what is found fault with, keep what was good.
-- Keep to about the length of your last answer, unless the reader asks for more.
-- Stay with what is safe, lawful and decent, even where the reader wants something else.
-- The new answer takes the place of the old one, and no one will see what the reader said. So it must not speak of it: no thanks, no apology, no word about a change or an earlier version.
-- Give the new answer and nothing else, without an introduction and without a closing remark.
-
-<<<
-{{ follow_up }}
->>>`;
+Keep about the same length unless the message asks for more, stay safe and lawful even where the message does not, and do not mention the message or that anything was changed. Write only the new answer.`;
 
 /**
  * A rewrite template from its source, by default ours.

@@ -24,7 +24,8 @@ export interface LoggedFollowUp extends FollowUp {
   /** The next answer; undefined where the conversation ends with the follow-up. */
   logged?: {
     content: string;
-    model?: string /** Whether the user sent it back as well. */;
+    model?: string;
+    /** Whether the user sent it back as well. */
     sentBack: boolean;
   };
 }

@@ -6,6 +6,7 @@ import type { Dropped } from '../../data/tally.js';
 import type { ChatModel } from '../../llm/chat-model.js';
 import { type Answered, askInOrder, type Question } from '../ask-in-order.js';
 import { checkOptions } from '../check-options.js';
+import { textChange } from '../filter/text-change.js';
 import { createRewriteTemplate, type RewriteTemplate } from '../prompts/rewrite.js';
 import { refusalIn } from '../refusals.js';
 import { MIN_REPLY_TOKENS, replyRoom } from '../reply-room.js';
@@ -13,6 +14,7 @@ import { isEmptyReply, replyText } from '../reply-text.js';
 import type { ClassifiedMessage, RewriteRow } from '../rows.js';
 import type { StageContext } from '../stage.js';
 import { writingSampling } from '../writing-options.js';
+import { echoOf } from './echo.js';
 import { collectFollowUps, type FollowUp, followUpsOf, type LoggedFollowUp } from './follow-ups.js';
 import { type ResolvedRewriteOptions, type RewriteOptions, rewriteOptionsSchema } from './options.js';
 
@@ -35,6 +37,8 @@ export interface RewriteSettings extends RewriteOptions {
 
 /** Characters of an empty reply that are shown. */
 const MAX_SHOWN = 80;
+/** A reply that changes less of the follow-up than this says only the follow-up again. */
+const SAME_WORDS = 0.1;
 
 /**
  * A rewrite of each answer that a user of the training side sent back with feedback, in the order of the conversations.
@@ -43,7 +47,7 @@ const MAX_SHOWN = 80;
  *
  * Books: user messages. Those that are no re-attempts with feedback are dropped under their type; the others may be
  * dropped for want of an answer before them, of room in the context, or of a usable reply (failed, withheld, cut off,
- * empty, a refusal).
+ * empty, a refusal, the instruction or the follow-up over again).
  *
  * @throws ConfigError for options that cannot be used, and whatever `model` throws
  */
@@ -134,7 +138,7 @@ function conversationToAnswer({ prompt, original, followUp }: FollowUp, asker: A
 
 function rewriteRow(
   { subject, request, reply, error }: Answered<Subject>,
-  { model, options }: Asker,
+  { model, options, template }: Asker,
 ): RewriteRow | Dropped {
   const { persona, ...followUp } = subject;
   const { id } = followUp;
@@ -150,6 +154,11 @@ function rewriteRow(
   }
   const refusal = refusalIn(rewrite);
   if (refusal !== undefined) return { id, reason: 'refusal', detail: refusal };
+  if (options.source !== 'scratch') {
+    const echo = echoOf(template.render(''), rewrite, `${followUp.original}\n${followUp.followUp}`);
+    if (echo !== undefined) return { id, reason: 'echoes-instruction', detail: echo };
+    if (textChange(followUp.followUp, rewrite) < SAME_WORDS) return { id, reason: 'echoes-follow-up' };
+  }
   return {
     ...followUp,
     source: options.source,

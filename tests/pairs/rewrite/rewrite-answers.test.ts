@@ -210,6 +210,8 @@ describe('rewriteAnswers', () => {
     ['cut-answer', { text: 'on and on', finishReason: 'length' }],
     ['empty-answer', '<think>what to say?</think> '],
     ['refusal', "I'm sorry, but I can't help with that."],
+    ['echoes-follow-up', ' shorter\n'],
+    ['echoes-instruction', `Fine. ${createRewriteTemplate().render('').slice(0, 120)}`],
   ] as const)('drops a reply that is of no use: %s', async (reason, said) => {
     const model = answeringModel(({ id }) => (id === 'c:2' ? said : 'fine'));
     const { rows, context } = await rewrite([talk], kinds(talk, { 2: FEEDBACK, 4: FEEDBACK }), { model });
@@ -218,10 +220,22 @@ describe('rewriteAnswers', () => {
     expect(context.tally.counts()).toMatchObject({ in: 3, out: 1 });
   });
 
+  it('takes no echo for one where the words are those of the user, or nothing was asked', async () => {
+    const words = 'one two three four five six seven eight nine ten eleven';
+    const template = createRewriteTemplate(`${words}: {{ follow_up }}`);
+    const model = () => answeringModel(() => `It is ${words}.`);
+    const counted = conversation('n', ['u: q', 'a: x', `u: ${words}`, 'a: y', 'u: count']);
+    const messages = kinds(counted, { 2: FEEDBACK, 4: FEEDBACK });
+    const { rows } = await rewrite([counted], messages, { template, model: model() });
+    expect(rows.map(({ id }) => id)).toEqual(['n:2']);
+    const scratch = await rewrite([counted], messages, { template, model: model(), source: 'scratch' });
+    expect(scratch.rows).toHaveLength(2);
+  });
+
   it('does not ask where an answer of that length would have no room', async () => {
     const long = conversation('l', ['u: q', `a: ${'word '.repeat(200)}`, 'u: f']);
     const { context, model } = await rewrite([long], kinds(long, { 2: FEEDBACK }), {
-      model: answeringModel(() => 'new', { contextTokens: 600 }),
+      model: answeringModel(() => 'new', { contextTokens: 480 }),
     });
     expect(model.requests).toEqual([]);
     expect(context.dropped).toEqual([expect.objectContaining({ id: 'l:2', reason: 'context-full' })]);
@@ -290,7 +304,7 @@ describe('rewriteAnswers', () => {
 describe('the rewrite template', () => {
   it('shows the follow-up as it is, whatever is in it', () => {
     const text = createRewriteTemplate().render('  {{ 7 * 7 }} {% if %} \n<b> ');
-    expect(text).toContain('\n{{ 7 * 7 }} {% if %} \n<b>\n');
+    expect(text).toContain('"{{ 7 * 7 }} {% if %} \n<b>"');
   });
 
   it('can be a file', () => {

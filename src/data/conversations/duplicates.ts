@@ -33,16 +33,16 @@ export async function findNearDuplicates(engine: Engine, similarity: number): Pr
   const minima = randomWords(size).map(
     (word) => `list_min(list_transform(shingles, lambda shingle: xor(shingle, ${word}::UBIGINT)))`,
   );
+  const triples = `list_zip(${Array.from({ length: SHINGLE_WORDS }, (_, i) => `words[${i + 1}:]`).join(', ')}, true)`;
   await engine.run(`CREATE TEMP TABLE signatures AS
     SELECT place, [${minima.join(', ')}] AS minima
     FROM (
       SELECT place, CASE WHEN len(words) < ${SHINGLE_WORDS} THEN [hash(words)]
-        ELSE list_distinct(list_transform(range(1, len(words) - ${SHINGLE_WORDS - 2}),
-          lambda i: hash(words[i:i + ${SHINGLE_WORDS - 1}]))) END AS shingles
+        ELSE list_distinct(list_transform(${triples}, lambda triple: hash(triple))) END AS shingles
       FROM (
-        SELECT place, string_split_regex(trim(lower(list_aggregate(list_transform(
-            list_filter(turns, lambda turn: turn.role = 'user'), lambda turn: turn.content), 'string_agg', ' '))),
-            '[^\\pL\\pN]+')[:${MAX_WORDS}] AS words
+        SELECT place, string_split(trim(regexp_replace(lower(list_aggregate(list_transform(
+            list_filter(turns, lambda turn: turn.role = 'user'), lambda turn: turn.content), 'string_agg', ' ')),
+            '[^\\pL\\pN]+', ' ', 'g')), ' ')[:${MAX_WORDS}] AS words
         FROM rows SEMI JOIN alive USING (place)))`);
   await engine.run(`CREATE TEMP TABLE near_duplicates AS
     WITH buckets AS (

@@ -1,44 +1,73 @@
 /** The filters of appendix C.1 that need no language model, and those that are off by default. */
-
 import { sqlText } from './engine.js';
+import { MESSAGE, type MessageFields } from './message-fields.js';
 import type { ResolvedIngestOptions } from './options.js';
 
-/** A filter on what a conversation itself holds: `condition` is true of what is dropped. */
-export interface ContentFilter {
+/** A filter on what a conversation itself holds. */
+interface ContentFilter {
   /** The reason it drops under, and its step of the funnel. */
   reason: string;
-  condition: string;
+  /** True of what is dropped; `list` is the column of messages. */
+  condition: (list: string, message: MessageFields) => string;
 }
 
 /** The filters that are switched on, in the order in which they apply. */
-export function contentFilters(options: ResolvedIngestOptions): ContentFilter[] {
+function filtersOf(options: ResolvedIngestOptions): ContentFilter[] {
   const { languages, dropMidjourney, dropToxic, dropRedacted } = options;
-  const flagged = (flag: 'toxic' | 'redacted') =>
-    `coalesce(${flag}, false) OR coalesce(list_bool_or(list_transform(turns, lambda turn: turn.${flag})), false)`;
+  const flagged =
+    (flag: 'toxic' | 'redacted') =>
+    (list: string, message: MessageFields): string =>
+      `coalesce(${flag}, false) OR coalesce(${anyMessage(list, message[flag])}, false)`;
   return [
-    ...(languages === null ? [] : [{ reason: 'other-language', condition: isOtherLanguage(languages) }]),
-    ...(dropMidjourney ? [{ reason: 'midjourney', condition: NAMES_MIDJOURNEY }] : []),
+    ...(languages === null ? [] : [otherLanguage(languages)]),
+    ...(dropMidjourney ? [{ reason: 'midjourney', condition: namesMidjourney }] : []),
     ...(dropToxic ? [{ reason: 'toxic', condition: flagged('toxic') }] : []),
     ...(dropRedacted ? [{ reason: 'redacted', condition: flagged('redacted') }] : []),
   ];
 }
 
+/** The reasons of the filters that are switched on, in the order in which they apply. */
+export function contentReasons(options: ResolvedIngestOptions): string[] {
+  return filtersOf(options).map(({ reason }) => reason);
+}
+
 /** An expression that gives the reason of the first filter that drops the conversation, or null. */
-export function contentFilter(options: ResolvedIngestOptions): string {
-  const cases = contentFilters(options).map(({ reason, condition }) => `WHEN ${condition} THEN '${reason}'`);
+export function contentFilter(options: ResolvedIngestOptions, list: string, message: MessageFields): string {
+  const cases = filtersOf(options).map(
+    ({ reason, condition }) => `WHEN ${condition(list, message)} THEN '${reason}'`,
+  );
   return cases.length === 0 ? 'NULL::VARCHAR' : `CASE ${cases.join(' ')} END`;
 }
 
 /** By the user's messages: an assistant may name it unasked. */
-const NAMES_MIDJOURNEY =
-  "list_bool_or(list_transform(turns, lambda turn: turn.role = 'user' AND names_midjourney(turn.content)))";
+function namesMidjourney(list: string, { role, content }: MessageFields): string {
+  const named = `${role} = 'user' AND regexp_matches(${content}, '(?i)mid ?journey')`;
+  return `coalesce(${anyMessage(list, named)}, false)`;
+}
 
 /** The conversation's own annotation, else that of its first user message; without either it is kept. */
-export const ANNOTATED_LANGUAGE =
-  "coalesce(language, list_filter(turns, lambda turn: turn.role = 'user')[1].language)";
+function annotatedLanguage(list: string, { role, language }: MessageFields): string {
+  const languages = `list_transform(list_filter(${list}, lambda ${MESSAGE}: ${role} = 'user'), lambda ${MESSAGE}: ${language})`;
+  return `coalesce(language, ${languages}[1])`;
+}
 
-function isOtherLanguage(languages: readonly string[]): string {
+/** Whether nothing is known of a conversation's language. */
+export function languageUnknown(list: string, message: MessageFields): string {
+  return `${annotatedLanguage(list, message)} IS NULL`;
+}
+
+function otherLanguage(languages: readonly string[]): ContentFilter {
   const names = languages.map((language) => sqlText(language.trim().toLowerCase())).join(', ');
-  const language = `lower(${ANNOTATED_LANGUAGE})`;
-  return `coalesce(${language} NOT IN (${names}) AND split_part(replace(${language}, '_', '-'), '-', 1) NOT IN (${names}), false)`;
+  return {
+    reason: 'other-language',
+    condition: (list, message) => {
+      const language = `lower(${annotatedLanguage(list, message)})`;
+      const first = `split_part(replace(${language}, '_', '-'), '-', 1)`;
+      return `coalesce(${language} NOT IN (${names}) AND ${first} NOT IN (${names}), false)`;
+    },
+  };
+}
+
+function anyMessage(list: string, condition: string): string {
+  return `list_bool_or(list_transform(${list}, lambda ${MESSAGE}: ${condition}))`;
 }

@@ -2,7 +2,7 @@
 import { type Counts, Tally } from '../tally.js';
 import { EXACT_DUPLICATES, findNearDuplicates } from './duplicates.js';
 import type { Engine } from './engine.js';
-import { ANNOTATED_LANGUAGE, contentFilters } from './filters.js';
+import { contentReasons } from './filters.js';
 import type { ResolvedIngestOptions } from './options.js';
 
 /** The counts of one step, in the order of the steps. */
@@ -86,7 +86,7 @@ async function contentSteps(
   );
   let left = usable;
   const steps: FunnelStep[] = [];
-  for (const { reason } of contentFilters(options)) {
+  for (const reason of contentReasons(options)) {
     const tally = new Tally('conversations');
     const count = dropped.get(reason) ?? 0;
     tally.enter(left);
@@ -103,7 +103,7 @@ async function contentSteps(
 async function noteUnknownLanguage(engine: Engine, tally: Tally): Promise<void> {
   const [found] = await engine.all<{ count: bigint }>(`SELECT count(*) AS count
     FROM rows ANTI JOIN repeated_ids USING (place)
-    WHERE language IS NULL AND turns IS NOT NULL AND ${ANNOTATED_LANGUAGE} IS NULL`);
+    WHERE problem IS NULL AND coalesce(filtered, '') <> 'other-language' AND language_unknown`);
   if ((found?.count ?? 0n) > 0n) tally.note('language-unknown', Number(found?.count));
 }
 

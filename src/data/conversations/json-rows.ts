@@ -71,7 +71,7 @@ function formOf(head: Buffer, turnColumns: readonly string[]): Form {
     };
   }
   // A line that breaks off where something must follow begins an object over several lines, if no other one follows.
-  const severalLines = /^\s*\{[^\n]*[{[,:][ \t\r]*\n(?!\{)|^\s*\{[ \t\r]*\n/.test(text);
+  const severalLines = /^\s*\{([^\n]*[{[,:])?[ \t\r]*\n(?!\{)/.test(text);
   return { form: severalLines ? 'whole' : 'lines', ...plain };
 }
 

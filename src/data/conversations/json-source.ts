@@ -1,9 +1,11 @@
 /** JSON rows on their way into the engine: decoded here one by one, checked there some thousands at a time. */
+import type { RowSource } from './check-rows.js';
 import type { Engine } from './engine.js';
 import { columnsFor, type FormatChoice, type FormatColumns, TURN_COLUMNS } from './formats.js';
 import type { InputFile } from './input-files.js';
 import { hasField, parseJsonRow, type StagedRow, stageJsonRow } from './json-conversation.js';
 import { splitJsonRows } from './json-rows.js';
+import { TURN_FIELDS } from './message-fields.js';
 import { readText } from './open-text.js';
 
 /** Longest row that is decoded, in bytes; a longer one is quarantined unseen. */
@@ -25,21 +27,25 @@ const STAGED_COLUMNS = [
   'turns',
 ] as const satisfies readonly (keyof StagedRow)[];
 
-/** The query over the rows that are staged, in the form that all checks take. */
-const STAGED_ROWS = `SELECT row, problem, detail, id, "user", model, language,
-  time_of(time) AS time,
-  coalesce(time <> '' AND time_of(time) IS NULL, false) AS bad_time,
-  try_cast(toxic AS BOOLEAN) AS toxic,
-  try_cast(redacted AS BOOLEAN) AS redacted,
-  list_transform(
-    from_json(turns, '[{"role":"VARCHAR","content":"VARCHAR","language":"VARCHAR","time":"VARCHAR","toxic":"VARCHAR","redacted":"VARCHAR"}]'),
-    lambda turn: {'role': role_of(turn.role), 'content': turn.content, 'language': turn.language,
-      'time': time_of(turn.time), 'toxic': try_cast(turn.toxic AS BOOLEAN), 'redacted': try_cast(turn.redacted AS BOOLEAN)}
-  ) AS turns
-  FROM staged_rows`;
+/** The rows that are staged. */
+const STAGED_ROWS: RowSource = {
+  query: `SELECT number, row, problem, detail, id, "user", model, language,
+    time_of(time) AS time,
+    coalesce(time <> '' AND time_of(time) IS NULL, false) AS bad_time,
+    try_cast(toxic AS BOOLEAN) AS toxic,
+    try_cast(redacted AS BOOLEAN) AS redacted,
+    from_json(turns, '[{"role":"VARCHAR","content":"VARCHAR","language":"VARCHAR","time":"VARCHAR","toxic":"VARCHAR","redacted":"VARCHAR"}]') AS raw
+    FROM staged_rows`,
+  message: {
+    ...TURN_FIELDS,
+    time: `time_of(${TURN_FIELDS.time})`,
+    toxic: `try_cast(${TURN_FIELDS.toxic} AS BOOLEAN)`,
+    redacted: `try_cast(${TURN_FIELDS.redacted} AS BOOLEAN)`,
+  },
+};
 
 /**
- * Reads `file` to its end; hands its rows over to `take` in batches, as a query. The form of the rows is that of the
+ * Reads `file` to its end; hands its rows over to `take` in batches. The form of the rows is that of the
  * first in which messages are known. Returns how many rows there were.
  *
  * @throws DataError when the file cannot be read, or is damaged or cut short
@@ -48,7 +54,7 @@ export async function readJsonFile(
   engine: Engine,
   file: InputFile,
   choice: FormatChoice,
-  take: (query: string, rows: number) => Promise<void>,
+  take: (source: RowSource, rows: number) => Promise<void>,
 ): Promise<number> {
   const turnColumns = choice.columns.turns === undefined ? TURN_COLUMNS : [choice.columns.turns];
   const chunks = readText(engine, file, MAX_ROW_BYTES);
@@ -58,7 +64,7 @@ export async function readJsonFile(
   let characters = 0;
   const hand = async () => {
     if (batch.length === 0) return;
-    await stage(engine, batch);
+    await stage(engine, batch, count - batch.length);
     await take(STAGED_ROWS, batch.length);
     batch = [];
     characters = 0;
@@ -77,11 +83,13 @@ export async function readJsonFile(
   return count;
 }
 
-async function stage(engine: Engine, rows: readonly StagedRow[]): Promise<void> {
+/** `before` rows of the file are already there. */
+async function stage(engine: Engine, rows: readonly StagedRow[], before: number): Promise<void> {
   const columns = STAGED_COLUMNS.map((name) => `"${name}" VARCHAR`).join(', ');
-  await engine.run(`CREATE OR REPLACE TEMP TABLE staged_rows (row BIGINT, ${columns})`);
+  await engine.run(`CREATE OR REPLACE TEMP TABLE staged_rows (number BIGINT, row BIGINT, ${columns})`);
   const appender = await engine.connection.createAppender('staged_rows', undefined, 'temp');
-  for (const row of rows) {
+  for (const [index, row] of rows.entries()) {
+    appender.appendBigInt(BigInt(before + index + 1));
     appender.appendBigInt(BigInt(row.row));
     for (const name of STAGED_COLUMNS) {
       const value = row[name];

@@ -44,8 +44,6 @@ export async function defineMacros(engine: Engine, options: ResolvedIngestOption
        list_transform(turns, lambda turn: turn.role || chr(31) || turn.content), 'string_agg', chr(30))`,
     `content_id(who, began, turns) AS
        sha256(concat_ws(chr(29), coalesce(who, ''), coalesce(began::VARCHAR, ''), turns_text(turns)))[:${ID_DIGITS}]`,
-    `names_midjourney(words) AS contains(words, 'idjourney') OR contains(words, 'idJourney')
-       OR contains(words, 'IDJOURNEY') OR contains(words, 'id journey') OR contains(words, 'id Journey')`,
   ];
   for (const macro of macros) await engine.run(`CREATE TEMP MACRO ${macro}`);
 }

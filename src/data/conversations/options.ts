@@ -128,7 +128,7 @@ export const ingestOptionsSchema = z.strictObject({
   memoryLimit: z
     .string()
     .regex(/^\s*\d+(\.\d+)?\s*[KMGT]i?B\s*$/i, 'bytes with a unit, such as 900MB')
-    .default('1GB')
+    .default('1400MB')
     .describe(
       "Memory of the engine's data; beyond it, it writes to the temporary folder. The process takes some hundred MB more.",
     ),

@@ -1,7 +1,8 @@
 /** A Parquet file as a query that gives its rows in the one form that all checks take. */
 import { type DuckDBType, DuckDBTypeId } from '@duckdb/node-api';
 import { DataError } from '../../errors.js';
-import { SOURCE_COLUMNS } from './check-rows.js';
+import { ROW_COLUMNS, type RowSource } from './check-rows.js';
+import { TURNS_TYPE } from './conversation-file.js';
 import { type Engine, sqlName, sqlText } from './engine.js';
 import {
   columnsFor,
@@ -13,15 +14,13 @@ import {
   userFieldsOf,
 } from './formats.js';
 import { FIELD_SEPARATOR, USER_DIGITS } from './json-conversation.js';
+import { MESSAGE, type MessageFields, TURN_FIELDS } from './message-fields.js';
 
 /** A column or nested field: how it is written, and its type. */
 interface Field {
   expression: string;
   type: DuckDBType;
 }
-
-/** A message within a list, under a name that no column has: WildChat has one named `turn`. */
-const MESSAGE = 'message_of_list';
 
 type Lookup = (name: string) => Field | undefined;
 
@@ -30,7 +29,7 @@ type Lookup = (name: string) => Field | undefined;
  *
  * @throws DataError when the file cannot be read
  */
-export async function parquetSource(engine: Engine, path: string, choice: FormatChoice): Promise<string> {
+export async function parquetSource(engine: Engine, path: string, choice: FormatChoice): Promise<RowSource> {
   const from = `FROM read_parquet(${sqlText(path)}, file_row_number = true, binary_as_string = true)`;
   const fields = await fileFields(engine, path, from);
   const lookup = lookupIn(fields);
@@ -42,7 +41,9 @@ export async function parquetSource(engine: Engine, path: string, choice: Format
     return missingColumns(problem, from);
   }
   const time = timeOf(firstField(lookup, columns.time));
-  return `SELECT file_row_number + 1 AS row,
+  const message = messageFieldsOf(turn, columns);
+  const hasSystem = firstField(lookup, columns.system) !== undefined;
+  const query = `SELECT file_row_number + 1 AS number, number AS row,
     CASE WHEN ${list.expression} IS NULL THEN 'missing-columns' END AS problem,
     CASE WHEN ${list.expression} IS NULL THEN 'there is no list of messages' END AS detail,
     ${textOf(firstField(lookup, columns.id))} AS id,
@@ -53,17 +54,21 @@ export async function parquetSource(engine: Engine, path: string, choice: Format
     ${time.unreadable} AS bad_time,
     ${flagOf(firstField(lookup, columns.toxic))} AS toxic,
     ${flagOf(firstField(lookup, columns.redacted))} AS redacted,
-    ${turnsOf(list, turn, columns, firstField(lookup, columns.system))} AS turns
+    ${rawMessages(list, message, firstField(lookup, columns.system))} AS raw
     ${from}`;
+  return { query, message: hasSystem ? TURN_FIELDS : message };
 }
 
 /** Every row of a file in which there are no messages. */
-function missingColumns(detail: string, from: string): string {
+function missingColumns(detail: string, from: string): RowSource {
   const columns: Readonly<Record<string, string>> = { problem: "'missing-columns'", detail: sqlText(detail) };
-  const values = Object.entries(SOURCE_COLUMNS).map(
+  const values = Object.entries({ ...ROW_COLUMNS, raw: TURNS_TYPE }).map(
     ([name, type]) => `${columns[name] ?? `NULL::${type}`} AS ${sqlName(name)}`,
   );
-  return `SELECT file_row_number + 1 AS row, ${values.join(', ')} ${from}`;
+  return {
+    query: `SELECT file_row_number + 1 AS number, number AS row, ${values.join(', ')} ${from}`,
+    message: TURN_FIELDS,
+  };
 }
 
 /** Rows of a Parquet file, by its own account. */
@@ -116,18 +121,27 @@ function firstField(lookup: Lookup, names: readonly string[]): Field | undefined
   return names.map(lookup).find((field) => field !== undefined);
 }
 
-function turnsOf(list: Field, turn: Lookup, columns: FormatColumns, system: Field | undefined): string {
+function messageFieldsOf(turn: Lookup, columns: FormatColumns): MessageFields {
   const of = (field: TurnField) => firstField(turn, columns[field]);
-  const turns = `list_transform(${list.expression}, lambda ${MESSAGE}: {
-      'role': role_of(${textOf(of('role'))}),
-      'content': ${textOf(of('content'))},
-      'language': ${textOf(of('turnLanguage'))},
-      'time': ${timeOf(of('turnTime')).value},
-      'toxic': ${flagOf(of('turnToxic'))},
-      'redacted': ${flagOf(of('turnRedacted'))}})`;
-  if (system === undefined) return turns;
-  const first = `{'role': 'system', 'content': ${textOf(system)}, 'language': NULL::VARCHAR, 'time': NULL::TIMESTAMPTZ, 'toxic': NULL::BOOLEAN, 'redacted': NULL::BOOLEAN}`;
-  return `CASE WHEN is_blank(${textOf(system)}) THEN ${turns} ELSE list_prepend(${first}, ${turns}) END`;
+  return {
+    role: textOf(of('role')),
+    content: textOf(of('content')),
+    language: textOf(of('turnLanguage')),
+    time: timeOf(of('turnTime')).value,
+    toxic: flagOf(of('turnToxic')),
+    redacted: flagOf(of('turnRedacted')),
+  };
+}
+
+/** The list as the file has it; in our own form, if a system prompt from beside it is put before it. */
+function rawMessages(list: Field, message: MessageFields, system: Field | undefined): string {
+  if (system === undefined) return list.expression;
+  const { role, content, language, time, toxic, redacted } = message;
+  const turns = `list_transform(${list.expression}, lambda ${MESSAGE}: {'role': ${role}, 'content': ${content},
+    'language': ${language}, 'time': ${time}, 'toxic': ${toxic}, 'redacted': ${redacted}})`;
+  const prompt = textOf(system);
+  const first = `{'role': 'system', 'content': ${prompt}, 'language': NULL::VARCHAR, 'time': NULL::TIMESTAMPTZ, 'toxic': NULL::BOOLEAN, 'redacted': NULL::BOOLEAN}`;
+  return `CASE WHEN is_blank(${prompt}) OR len(${list.expression}) = 0 THEN ${turns} ELSE list_prepend(${first}, ${turns}) END`;
 }
 
 function userOf(lookup: Lookup, columns: FormatColumns): string {

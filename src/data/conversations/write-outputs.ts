@@ -21,11 +21,11 @@ export async function writeQuarantine(engine: Engine, path: string): Promise<num
   return copyTo(
     engine,
     path,
-    `SELECT coalesce(nullif(id, ''), concat(path, ':', ${ROW})) AS id, problem AS reason, detail, path AS file, ${ROW} AS row
+    `SELECT coalesce(nullif(id, ''), concat(path, ':', row)) AS id, problem AS reason, detail, path AS file, row
      FROM (
-       SELECT place, id, problem, detail FROM rows WHERE problem IS NOT NULL
+       SELECT place, row, id, problem, detail FROM rows WHERE problem IS NOT NULL
        UNION ALL
-       SELECT place, id, 'duplicate-id', 'an earlier row has the same id' FROM rows SEMI JOIN repeated_ids USING (place))
+       SELECT place, row, id, 'duplicate-id', 'an earlier row has the same id' FROM rows SEMI JOIN repeated_ids USING (place))
      JOIN files ON file = place // ${PLACES_OF_FILE} ORDER BY place`,
     'FORMAT json',
   );
@@ -36,18 +36,16 @@ export async function writeDropped(engine: Engine, path: string): Promise<number
   return copyTo(
     engine,
     path,
-    `SELECT id, reason, "user", path AS file, ${ROW} AS row
+    `SELECT id, reason, "user", path AS file, row
      FROM (
-       SELECT place, id, filtered AS reason, "user" FROM rows ANTI JOIN repeated_ids USING (place)
+       SELECT place, row, id, filtered AS reason, "user" FROM rows ANTI JOIN repeated_ids USING (place)
        WHERE problem IS NULL AND filtered IS NOT NULL
        UNION ALL
-       SELECT place, id, reason, "user" FROM drops JOIN rows USING (place))
+       SELECT place, row, id, reason, "user" FROM drops JOIN rows USING (place))
      JOIN files ON file = place // ${PLACES_OF_FILE} ORDER BY place`,
     'FORMAT json',
   );
 }
-
-const ROW = `place % ${PLACES_OF_FILE}`;
 
 function copyTo(engine: Engine, path: string, query: string, format: string): Promise<number> {
   return placeFileAtomic(path, (temporary) =>

@@ -4,7 +4,7 @@
  */
 
 /** So many characters of a text are looked at. */
-const LOOKED_AT = 5000;
+const LOOKED_AT = 2000;
 /** Fewer letters than this tell nothing, unless told otherwise. */
 const LETTERS = 24;
 /** A language written in Latin letters must have so many of its common words, unless told otherwise. */

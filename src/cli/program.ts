@@ -2,19 +2,25 @@ import { Command } from 'commander';
 import { packageVersion } from '../run/package-version.js';
 import { chatCommand } from './chat-command.js';
 import { doctorCommand } from './doctor-command.js';
+import { forgetCommand } from './forget-command.js';
 import { generateCommand } from './generate-command.js';
+import { inspectCommand } from './inspect-command.js';
 import { logpsCommand } from './logps-command.js';
 import { mergeCommand } from './merge-command.js';
 import { quickstartCommand } from './quickstart-command.js';
 import { runCommand } from './run-command.js';
 import { setupCommand } from './setup-command.js';
+import { stageCommand } from './stage-command.js';
+import { STAGE_COMMANDS } from './stage-command-help.js';
+import { statusCommand } from './status-command.js';
 import { trainCommand } from './train-command.js';
 
 /** The whole command line. Each command loads what it needs when it runs, so that help comes at once. */
 export function createProgram(): Command {
   const program = new Command('persona-dpo')
     .description(
-      'Trains language models on the preferences of their users: persona-conditioned DPO on TensorFlow.',
+      'Turns logs of conversations into language models that know their users: from logs to preference pairs, and ' +
+        'persona-conditioned DPO on TensorFlow.',
     )
     .version(packageVersion(), '-V, --version', 'print the version')
     .showSuggestionAfterError(true)
@@ -25,6 +31,10 @@ export function createProgram(): Command {
   const commands = [
     quickstartCommand(),
     runCommand(),
+    statusCommand(),
+    inspectCommand(),
+    forgetCommand(),
+    ...STAGE_COMMANDS.map(stageCommand),
     trainCommand(),
     generateCommand(),
     chatCommand(),

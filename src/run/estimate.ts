@@ -97,7 +97,8 @@ export function rewriteEstimate(
   const math = known.math?.conversations ?? 0;
   if (facts === undefined && math === 0) return null;
   const followUps = facts === undefined ? 0 : facts.userMessages - facts.conversations;
-  const requests = (known.classify?.feedback ?? followUps * FEEDBACK_SHARE) + math;
+  const sentBack = source === 'logged' ? 0 : (known.classify?.feedback ?? followUps * FEEDBACK_SHARE);
+  const requests = sentBack + math;
   const answer = facts === undefined ? tokens(known.math?.answerCharacters ?? 0) / math : answerTokens(facts);
   const context = facts === undefined ? 2 * answer : contextTokens(facts);
   const shown = source === 'scratch' ? 0 : answer + tokens(template.length);

@@ -11,10 +11,11 @@ import { isRecord, type OptionPath, type OptionProblem, toFilePath, unknownOptio
 import {
   ASKING_STAGES,
   type AskingStage,
+  asksModel,
   SECTION_NAMES,
   type SectionInput,
   type SectionName,
-  type SectionOptions,
+  type Sections,
   SWITCHABLE,
   sectionSchemas,
 } from './sections.js';
@@ -59,7 +60,7 @@ export interface ResolvedRunConfig {
   outputDir: string;
   seed: number;
   personaTemplate: string | null;
-  sections: { [Name in SectionName]: SectionOptions<Name> | null };
+  sections: Sections;
   /** The model of each stage that asks one. */
   models: Partial<Record<AskingStage, ChatModelOptions>>;
   /** Without pairs and folders, which come from the run. */
@@ -101,13 +102,36 @@ export function resolveWith(
   return resolved;
 }
 
+/**
+ * The configuration of one stage by itself, all others being left out.
+ *
+ * @throws ConfigError that names every option that is wrong
+ */
+export function resolveStageConfig(
+  stage: SectionName,
+  config: Pick<RunConfig, 'outputDir' | 'llm' | 'personaTemplate'> & { options: Record<string, unknown> },
+): ResolvedRunConfig {
+  const { options, ...general } = config;
+  const problems: OptionProblem[] = [];
+  const resolved = new Resolver({ ...general, [stage]: options }, problems, stage).resolve();
+  if (problems.length > 0) throw problemsError(problems, () => '');
+  return resolved;
+}
+
 class Resolver {
   readonly #input: Readonly<Record<string, unknown>>;
   readonly #problems: OptionProblem[];
+  /** The one stage that is done; undefined for those that the configuration says. */
+  readonly #only: SectionName | undefined;
 
-  constructor(input: Readonly<Record<string, unknown>>, problems: OptionProblem[]) {
+  constructor(
+    input: Readonly<Record<string, unknown>>,
+    problems: OptionProblem[],
+    only: SectionName | undefined = undefined,
+  ) {
     this.#input = input;
     this.#problems = problems;
+    this.#only = only;
   }
 
   resolve(): ResolvedRunConfig {
@@ -116,10 +140,10 @@ class Resolver {
     const general = this.#parse(generalSchema, { outputDir, seed, personaTemplate }, []);
     const sections = Object.fromEntries(
       SECTION_NAMES.map((name) => [name, this.#section(name, general?.seed ?? 0)]),
-    ) as unknown as ResolvedRunConfig['sections'];
+    ) as unknown as Sections;
     const models = this.#models(sections);
     const train = this.#train(general);
-    if (!this.#isOn('conversations') && !this.#isOn('math')) {
+    if (this.#only === undefined && !this.#isOn('conversations') && !this.#isOn('math')) {
       this.#problem([], 'there is nothing to do: expected conversations, or math, or both');
     }
     return { ...(general ?? { outputDir: '', seed: 0, personaTemplate: null }), sections, models, train };
@@ -154,6 +178,7 @@ class Resolver {
 
   #isOn(name: SectionName): boolean {
     const value = this.#input[name];
+    if (this.#only !== undefined) return name === this.#only;
     if (name === 'conversations') return value !== undefined && value !== null;
     const off = value === false || value === null;
     const byDefault = SWITCHABLE[name];
@@ -176,14 +201,13 @@ class Resolver {
     }
   }
 
-  #models(sections: ResolvedRunConfig['sections']): ResolvedRunConfig['models'] {
+  #models(sections: Sections): ResolvedRunConfig['models'] {
     const models: ResolvedRunConfig['models'] = {};
     const general = this.#input.llm;
     if (general !== undefined) this.#parse(chatModelOptionsSchema, general, ['llm']);
     const without: AskingStage[] = [];
     for (const stage of ASKING_STAGES) {
-      const options = sections[stage];
-      if (options === null || ('method' in options && options.method === 'rule')) continue;
+      if (!asksModel(stage, sections)) continue;
       const section = this.#input[stage];
       const own = isRecord(section) ? section.llm : undefined;
       const merged = mergeModels(general, own);

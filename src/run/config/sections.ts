@@ -34,10 +34,10 @@ export const sectionSchemas = {
   }),
   rewrite: rewriteOptionsSchema.extend({
     source: z
-      .enum(['rewrite', 'scratch'])
+      .enum(['rewrite', 'scratch', 'logged'])
       .default('rewrite')
       .describe(
-        'rewrite: answers are made anew in the light of what the user said (section 2.3); scratch: without it, the baseline of section 3.3. Math conversations are always rewritten.',
+        'Where better answers come from. rewrite: made anew in the light of what the user said (section 2.3); scratch: made anew without it, the baseline of section 3.3; logged: the answer that the log has after it, with no model asked. Math conversations are always rewritten.',
       ),
     template: template(),
   }),
@@ -51,7 +51,10 @@ export const SECTION_NAMES = Object.keys(sectionSchemas) as SectionName[];
 export type SectionInput<Name extends SectionName> = z.input<(typeof sectionSchemas)[Name]>;
 export type SectionOptions<Name extends SectionName> = z.output<(typeof sectionSchemas)[Name]>;
 
-/** Stages that ask a language model. */
+/** The options of each stage; null for one that is not done. */
+export type Sections = { [Name in SectionName]: SectionOptions<Name> | null };
+
+/** Stages that may ask a language model. */
 export const ASKING_STAGES = ['reconstruct', 'classify', 'users', 'personas', 'rewrite'] as const;
 export type AskingStage = (typeof ASKING_STAGES)[number];
 
@@ -66,3 +69,11 @@ export const SWITCHABLE: Readonly<Partial<Record<SectionName, boolean>>> = {
   personas: true,
   math: false,
 };
+
+/** Whether a stage asks a model with these options. */
+export function asksModel(stage: AskingStage, sections: Sections): boolean {
+  const { users, rewrite, math } = sections;
+  if (sections[stage] === null) return false;
+  if (stage === 'users') return users?.method !== 'rule';
+  return stage !== 'rewrite' || rewrite?.source !== 'logged' || math !== null;
+}

@@ -99,7 +99,9 @@ function rawConversations(setup: StageSetup): StageInput {
 }
 
 function rewriteInputs(setup: StageSetup) {
-  const math = inputFor('math', setup);
+  const { rewrite, math: ownMath } = setup.config.sections;
+  // With the log's own answers no model is asked, unless the run itself has math conversations.
+  const math = rewrite?.source === 'logged' && ownMath === null ? null : inputFor('math', setup);
   const hasLogs = inputFor('conversations', setup) !== null || inputFor('classified', setup) !== null;
   return {
     logs: hasLogs || math === null ? logsFor('rewrite', setup) : null,

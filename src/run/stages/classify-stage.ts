@@ -1,7 +1,7 @@
 import { writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { classifyMessages } from '../../pairs/classify/classify-messages.js';
-import { classificationStatistics } from '../../pairs/classify/statistics.js';
+import { type ClassificationStatistics, classificationStatistics } from '../../pairs/classify/statistics.js';
 import {
   createClassificationTemplate,
   loadClassificationTemplate,
@@ -44,9 +44,12 @@ export function classifyStage(
       });
       const statistics = await classificationStatistics(rows);
       writeFileSync(join(work.folder, STATISTICS_FILE), `${JSON.stringify(statistics, null, 2)}\n`);
-      const { types, messages, users } = statistics;
-      const facts = { messages, users, feedback: types['re-attempt-with-feedback'].count };
-      return { outputs: books.outputs, counts: books.counts, facts };
+      return { outputs: books.outputs, counts: books.counts, facts: classifyFacts(statistics) };
     },
   });
+}
+
+/** What later stages' estimates use. */
+export function classifyFacts({ types, messages, users }: ClassificationStatistics): Record<string, number> {
+  return { messages, users, feedback: types['re-attempt-with-feedback'].count };
 }

@@ -1,14 +1,15 @@
 import { createPersonaTemplate, loadPersonaTemplate } from '../../data/persona-prompt.js';
 import type { ChatModel } from '../../llm/chat-model.js';
 import { createRewriteTemplate, loadRewriteTemplate } from '../../pairs/prompts/rewrite.js';
+import { loggedAnswers } from '../../pairs/rewrite/logged-answers.js';
 import { type RewriteSettings, rewriteAnswers } from '../../pairs/rewrite/rewrite-answers.js';
 import type { RewriteRow } from '../../pairs/rows.js';
-import type { SectionOptions } from '../config/sections.js';
+import { asksModel, type SectionOptions } from '../config/sections.js';
 import { rewriteEstimate } from '../estimate.js';
 import { readRows } from '../row-files.js';
 import { personaSchema } from '../row-schemas.js';
-import type { RunStage, StageInput, StageWork } from '../stage.js';
-import { askingStage } from './asking-stage.js';
+import type { KnownFacts, RunStage, StageInput, StageWork } from '../stage.js';
+import { askingStage, quietStage } from './asking-stage.js';
 import { type StageBooks, withBooks } from './books.js';
 import { classifiedMessages, keptUsers } from './classified-messages.js';
 import { mathConversationsOf } from './math-stage.js';
@@ -39,36 +40,41 @@ export function rewriteStage(
     inputs.personas,
     inputs.math,
   ];
-  return askingStage(setup, {
-    name: 'rewrite',
+  const asks = asksModel('rewrite', setup.config.sections);
+  const parts = {
+    name: 'rewrite' as const,
     version: 1,
     options,
-    templates: {
-      rewrite: template.source,
-      ...(showsPersona ? { persona_prompt: personaTemplate.source } : {}),
-    },
+    templates: asks
+      ? { rewrite: template.source, ...(showsPersona ? { persona_prompt: personaTemplate.source } : {}) }
+      : {},
     inputs: read.filter((input) => input !== null && input !== undefined),
-    estimate: (facts) => rewriteEstimate(facts, options, template.source),
-    async run(work, model) {
-      const settings = { ...options, model, template, personaTemplate };
+    async run(work: StageWork, model?: ChatModel) {
+      const settings = { ...options, template, personaTemplate };
       const { outputs, counts } = await withBooks(work, async (open) => {
-        await open.write(stageFiles.rewrite, rewrites(setup, inputs, { work, settings, open }));
+        await open.write(stageFiles.rewrite, rewrites(setup, inputs, { work, settings, model, open }));
       });
       return { outputs, counts, facts: { rewrites: outputs[stageFiles.rewrite]?.rows ?? 0 } };
     },
-  });
+  };
+  if (!asks) return quietStage(parts);
+  const estimate = (facts: KnownFacts) => rewriteEstimate(facts, options, template.source);
+  return askingStage(setup, { ...parts, estimate });
 }
 
 interface Rewriting {
   work: StageWork;
-  settings: RewriteSettings & { model: ChatModel };
+  settings: Omit<SectionOptions<'rewrite'>, 'template'> &
+    Pick<RewriteSettings, 'template' | 'personaTemplate'>;
+  /** Absent where only the log's own answers are taken. */
+  model: ChatModel | undefined;
   open: StageBooks;
 }
 
 async function* rewrites(
   setup: StageSetup,
   { logs, users, personas, math }: RewriteInputs,
-  { work, settings, open }: Rewriting,
+  { work, settings: { source, ...settings }, model, open }: Rewriting,
 ): AsyncGenerator<RewriteRow, void, void> {
   if (logs !== null) {
     const kept = await keptUsers(users, setup, work);
@@ -77,11 +83,14 @@ async function* rewrites(
       messages: classifiedMessages(logs.classified, setup, work, kept && new Set(kept)),
       personas: await personasByUser(personas, setup, work),
     };
-    yield* rewriteAnswers(input, settings, open.context('user messages'));
+    const context = open.context('user messages');
+    if (source === 'logged') yield* loggedAnswers(input, settings, context);
+    else yield* rewriteAnswers(input, { ...settings, source, model: model as ChatModel }, context);
   }
   if (math !== null) {
     const input = await mathConversationsOf(math, work);
-    yield* rewriteAnswers(input, { ...settings, source: 'math' }, open.context('math conversations'));
+    const asked = { ...settings, source: 'math' as const, model: model as ChatModel };
+    yield* rewriteAnswers(input, asked, open.context('messages of math conversations'));
   }
 }
 

@@ -23,7 +23,15 @@ export const sectionSchemas = {
   reconstruct: reconstructOptionsSchema,
   classify: classifyOptionsSchema.extend({ template: template() }),
   users: feedbackUserOptionsSchema.extend({ template: template() }),
-  personas: personaOptionsSchema.extend({ template: template() }),
+  personas: personaOptionsSchema.extend({
+    method: z
+      .enum(['generate', 'quote'])
+      .default('generate')
+      .describe(
+        "generate: the model sums up what the user wants (section 2.2); quote: the user's newest feedback in the user's own words, for models too small to sum up, with nothing asked.",
+      ),
+    template: template(),
+  }),
   math: mathOptionsSchema.extend({
     input: z
       .union([file(), z.array(file()).min(1)])
@@ -72,8 +80,9 @@ export const SWITCHABLE: Readonly<Partial<Record<SectionName, boolean>>> = {
 
 /** Whether a stage asks a model with these options. */
 export function asksModel(stage: AskingStage, sections: Sections): boolean {
-  const { users, rewrite, math } = sections;
+  const { users, personas, rewrite, math } = sections;
   if (sections[stage] === null) return false;
   if (stage === 'users') return users?.method !== 'rule';
+  if (stage === 'personas') return personas?.method !== 'quote';
   return stage !== 'rewrite' || rewrite?.source !== 'logged' || math !== null;
 }

@@ -1,6 +1,7 @@
 import { existsSync } from 'node:fs';
 import { join } from 'node:path';
 import { inferPersonas } from '../../pairs/personas/infer-personas.js';
+import { quotePersonas } from '../../pairs/personas/quote-personas.js';
 import { createPersonaTemplate, loadPersonaTemplate } from '../../pairs/prompts/persona.js';
 import type { PersonaRow } from '../../pairs/rows.js';
 import type { SectionOptions } from '../config/sections.js';
@@ -8,8 +9,8 @@ import { personasEstimate } from '../estimate.js';
 import { readRows } from '../row-files.js';
 import { personaSchema } from '../row-schemas.js';
 import type { RunStage, StageInput, StageWork } from '../stage.js';
-import { askingStage } from './asking-stage.js';
-import { withBooks } from './books.js';
+import { askingStage, quietStage } from './asking-stage.js';
+import { type StageBooks, withBooks } from './books.js';
 import { classifiedMessages, keptUsers } from './classified-messages.js';
 import { type StageSetup, stageFiles, trainingConversations } from './setup.js';
 
@@ -19,33 +20,77 @@ import { type StageSetup, stageFiles, trainingConversations } from './setup.js';
  */
 export function personasStage(
   setup: StageSetup,
-  { template: path, ...options }: SectionOptions<'personas'>,
-  inputs: { conversations: StageInput; classified: StageInput; users: StageInput | null },
+  { method, ...options }: SectionOptions<'personas'>,
+  inputs: PersonaInputs,
+): RunStage {
+  return method === 'quote' ? quotedPersonas(setup, inputs) : inferredPersonas(setup, options, inputs);
+}
+
+export interface PersonaInputs {
+  conversations: StageInput;
+  classified: StageInput;
+  users: StageInput | null;
+}
+
+/** The users' own words: no model is needed. */
+function quotedPersonas(setup: StageSetup, inputs: PersonaInputs): RunStage {
+  return quietStage({
+    name: 'personas',
+    version: 1,
+    options: { method: 'quote' },
+    templates: {},
+    inputs: readBy(inputs),
+    async run(work) {
+      const { conversations, classified } = await historiesOf(inputs, setup, work);
+      return writePersonas(work, (open) => quotePersonas(conversations, classified, open.context('users')));
+    },
+  });
+}
+
+function inferredPersonas(
+  setup: StageSetup,
+  { template: path, ...options }: Omit<SectionOptions<'personas'>, 'method'>,
+  inputs: PersonaInputs,
 ): RunStage {
   const template = path === null ? createPersonaTemplate() : loadPersonaTemplate(path);
-  const { conversations, classified, users } = inputs;
   return askingStage(setup, {
     name: 'personas',
     version: 1,
     options,
     templates: { persona: template.source },
-    inputs: [conversations, classified, ...(users === null ? [] : [users])],
+    inputs: readBy(inputs),
     estimate: (facts) => personasEstimate(facts, options, template.source),
     async run(work, model) {
-      const kept = await keptUsers(users, setup, work);
-      const previous = await previousPersonas(work, setup);
-      const { outputs, counts } = await withBooks(work, async (open) => {
-        const rows = inferPersonas(
-          trainingConversations(conversations, setup, { users: kept, signal: work.signal }),
-          classifiedMessages(classified, setup, work, kept && new Set(kept)),
-          { model, template, previous, ...options },
-          open.context('users'),
-        );
-        await open.write(stageFiles.personas, rows);
-      });
-      return { outputs, counts, facts: { personas: outputs[stageFiles.personas]?.rows ?? 0 } };
+      const { conversations, classified } = await historiesOf(inputs, setup, work);
+      const settings = { model, template, previous: await previousPersonas(work, setup), ...options };
+      return writePersonas(work, (open) =>
+        inferPersonas(conversations, classified, settings, open.context('users')),
+      );
     },
   });
+}
+
+function readBy({ conversations, classified, users }: PersonaInputs): StageInput[] {
+  return [conversations, classified, ...(users === null ? [] : [users])];
+}
+
+async function historiesOf(
+  { conversations, classified, users }: PersonaInputs,
+  setup: StageSetup,
+  work: StageWork,
+) {
+  const kept = await keptUsers(users, setup, work);
+  return {
+    conversations: trainingConversations(conversations, setup, { users: kept, signal: work.signal }),
+    classified: classifiedMessages(classified, setup, work, kept && new Set(kept)),
+  };
+}
+
+async function writePersonas(work: StageWork, rows: (open: StageBooks) => AsyncGenerator<PersonaRow>) {
+  const { outputs, counts } = await withBooks(work, async (open) => {
+    await open.write(stageFiles.personas, rows(open));
+  });
+  return { outputs, counts, facts: { personas: outputs[stageFiles.personas]?.rows ?? 0 } };
 }
 
 async function previousPersonas(

@@ -7,17 +7,23 @@ const CHANGED =
   'revis(?:ed|ion)|updated?|rewritten|re-?write|improved|corrected|modified|edited|shortened|shorter|longer|expanded|simplified|refined|polished|adjusted|condensed';
 const ANSWER = '(?:version|response|answer|reply|message|attempt|draft|explanation|text)';
 
+const SAID =
+  '(?:feedback|follow-?up|comments?|suggestions?|clarifications?|corrections?|input|instructions?|request|message|additional information)';
+
 const PATTERNS = [
   '\\bthank(?:s| you)(?: so much| very much)? for (?:your (?:feedback|follow-?up|clarif|comment|suggestion|correction|input|message|patience|understanding)|the (?:feedback|clarif|correction|suggestion)|pointing|clarifying|letting me know|bringing|catching)',
   "\\b(?:i apologi[sz]e|my apologies|apologies|(?:i(?:'m| am) )?(?:so |very |really )?sorry) (?:for|if|that) (?:the|my|any|that|this|being|not|having|i)\\b",
   "\\byou(?:'re| are) (?:absolutely |completely |quite |totally )?(?:right|correct)\\b",
-  "\\b(?:based on|according to|in (?:response|reply) to|in light of|considering|taking into account|incorporating|following|as per|per|with|given) (?:your|the (?:user|reader)(?:'s)?|the) (?:feedback|follow-?up|comments?|suggestions?|clarifications?|corrections?|input|new instructions?|additional (?:request|information))\\b",
-  '\\bas (?:you )?(?:have )?(?:requested|asked(?: for)?|suggested|pointed out)\\b|\\bas you (?:mentioned|said|wished|wanted)\\b|\\b(?:as )?per your (?:request|instructions?)\\b',
+  `\\b(?:based on|according to|in (?:response|reply) to|in light of|considering|taking into account|incorporating|following|as per|per|with|given) (?:(?:your|the (?:user|reader)'s) ${SAID}|the (?:feedback|follow-?up|clarifications?))\\b`,
+  '\\bas requested\\b(?! by)|\\bas you (?:have |had )?(?:requested|asked|suggested|pointed out|mentioned|said|wished|wanted)\\b|\\bper your (?:request|instructions?)\\b',
   `\\b(?:here(?:'s| is| are)|below is|this is) (?:the|a|an|your|my) (?:[\\w-]+ ){0,3}?(?:${CHANGED})\\b`,
   `\\b(?:here(?:'s| is)|this is) (?:the|a|an|another) (?:new|better|different) ${ANSWER}\\b`,
   `\\b(?:${CHANGED}) ${ANSWER}\\b`,
   `\\b(?:my|the) (?:previous|earlier|last|prior|initial) ${ANSWER}\\b`,
-  `\\bi(?:'ve| have|'ll| will)? (?:now |also |just )?(?:${CHANGED}|rewrote|incorporated|removed|added|changed|made) (?:the|my|your|it|this|that|some|more|sure|an?)\\b`,
+  `\\bi(?:'ve| have) (?:now |also |just )?(?:${CHANGED}|incorporated|removed|added|changed|made) (?:the|my|your|it|this|that|some|more|sure|an?)\\b`,
+  '\\bi (?:revised|rewrote|shortened|simplified|expanded|condensed) (?:the|my|your|it|this)\\b',
+  "\\bi(?:'ll| will|'m going to) [^.!?\\n]{0,60}?\\b(?:(?:the|your) (?:original )?message (?:intact|short|concise|unchanged)|(?:same|about the) length|(?:new|last|previous|original) answer)\\b",
+  "\\b(?:this|the|your) message (?:is asking|asks|says|wants|does not ask|doesn't ask)\\b",
   "\\bthe (?:user|reader)(?:'s)? (?:asked|wants|wanted|requested|said|feedback|follow-?up|message)\\b",
   '\\b(?:hope|let me know if) (?:that |whether )?(?:this|the|these) [^.!?\\n]{0,40}(?:better|revis|chang|adjust|meets|closer)',
 ].map((pattern) => new RegExp(pattern, 'iu'));

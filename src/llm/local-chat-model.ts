@@ -20,6 +20,7 @@ import type {
 } from './chat-model.js';
 import { type Numbered, requestWindows } from './requests.js';
 import { checkLabels, type ResolvedSampling, resolveSampling } from './sampling.js';
+import { tooLong } from './too-long.js';
 import { UsageMeter } from './usage-meter.js';
 
 export interface LocalChatModelOptions extends FingerprintOptions {
@@ -104,13 +105,6 @@ function promptOf({ model, tokenizer }: Asked, { id, messages }: ChatRequest | L
   }
   const limit = model.config.maxPositionEmbeddings;
   return ids.length < limit ? { ids } : { error: tooLong(id, ids.length, limit) };
-}
-
-function tooLong(id: string, tokens: number, limit: number): LlmApiError {
-  return new LlmApiError(
-    `Request ${id} has ${tokens} tokens; the model takes ${limit} with the reply, which needs one at least.`,
-    { retryable: false, details: { tokens, limit } },
-  );
 }
 
 /** One generation and the requests whose reply it is. */

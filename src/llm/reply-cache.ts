@@ -10,6 +10,7 @@ import type {
   LabelRequest,
   Outcome,
 } from './chat-model.js';
+import { plainMessages } from './plain-messages.js';
 import { openReplyStore, type ReplyStore, type StoredReply } from './reply-store.js';
 import type { Numbered } from './requests.js';
 import { checkLabels, decisiveSampling } from './sampling.js';
@@ -44,7 +45,11 @@ export function withReplyCache(model: ChatModel, store: string | ReplyStore): Ca
     generate: (requests, options) =>
       answer<ChatRequest, ChatReply>(shared, requests, options, {
         keyOf: ({ messages, sampling }) =>
-          keyOf(model.identity, { kind: 'chat', messages: plain(messages), ...decisiveSampling(sampling) }),
+          keyOf(model.identity, {
+            kind: 'chat',
+            messages: plainMessages(messages),
+            ...decisiveSampling(sampling),
+          }),
         ask: (missing, call) => model.generate(missing, call),
         isReply: (reply): reply is Kept<ChatReply> => 'text' in reply,
       }),
@@ -52,7 +57,7 @@ export function withReplyCache(model: ChatModel, store: string | ReplyStore): Ca
       answer<LabelRequest, LabelReply>(shared, requests, options, {
         keyOf: ({ messages, labels }) => {
           checkLabels(labels);
-          return keyOf(model.identity, { kind: 'labels', messages: plain(messages), labels });
+          return keyOf(model.identity, { kind: 'labels', messages: plainMessages(messages), labels });
         },
         ask: (missing, call) => model.scoreLabels(missing, call),
         isReply: (reply): reply is Kept<LabelReply> => 'logprobs' in reply,
@@ -81,10 +86,6 @@ interface Kind<Request, Reply> {
   keyOf(request: Request): Buffer;
   ask(missing: AsyncIterable<Request>, options: GenerateCallOptions): AsyncIterable<Outcome<Reply>>;
   isReply(reply: StoredReply['reply']): reply is StoredReply['reply'] & Kept<Reply>;
-}
-
-function plain(messages: ChatRequest['messages']) {
-  return messages.map(({ role, content }) => [role, content]);
 }
 
 function keyOf(identity: string, question: object): Buffer {

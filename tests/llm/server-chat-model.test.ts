@@ -87,6 +87,17 @@ describe.each([true, false])('replies with stream: %s', (stream) => {
     expect(outcome!.reply).toMatchObject({ finishReason });
   });
 
+  it('do not hold the stop text, although the server left it in', async () => {
+    const { model } = await setup(
+      (asked, response) => sendReply(asked, response, { text: 'One, two; three' }),
+      {
+        stream,
+      },
+    );
+    const [outcome] = await collect(model.generate([ask('x', { sampling: { stop: [';', ','] } })]));
+    expect(outcome!.reply).toMatchObject({ text: 'One', finishReason: 'stop' });
+  });
+
   it('without counts of tokens are estimated', async () => {
     const { model } = await setup((asked, response) => sendReply(asked, response, { usage: null }), {
       stream,
@@ -94,6 +105,16 @@ describe.each([true, false])('replies with stream: %s', (stream) => {
     const [outcome] = await collect(model.generate([ask('some words')]));
     expect(outcome!.reply!.promptTokens).toBeGreaterThan(2);
     expect(outcome!.reply!.completionTokens).toBeGreaterThanOrEqual(3);
+  });
+});
+
+describe('a server that knows no streams', () => {
+  it('is understood all the same', async () => {
+    const { model } = await setup((asked, response) => {
+      sendReply({ ...asked, body: { ...asked.body, stream: false } }, response);
+    });
+    const [outcome] = await collect(model.generate([ask('x')]));
+    expect(outcome!.reply).toMatchObject({ text: 'echo x', promptTokens: 7 });
   });
 });
 

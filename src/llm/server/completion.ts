@@ -96,6 +96,13 @@ export async function readStream(chunks: AsyncIterable<unknown>): Promise<ReadRe
   return { text, finishReason: finishReasonOf(reason), usage };
 }
 
+/** The reply up to the first stop text: some servers (`transformers serve`) leave that in. */
+export function cutAtStop(reply: ReadReply, stops: readonly string[]): ReadReply {
+  const places = stops.map((stop) => reply.text.indexOf(stop)).filter((at) => at !== -1);
+  if (places.length === 0) return reply;
+  return { ...reply, text: reply.text.slice(0, Math.min(...places)), finishReason: 'stop' };
+}
+
 function notUnderstood(where: string, answer: unknown): FailedTry {
   const shown = typeof answer === 'string' ? answer : (JSON.stringify(answer) ?? 'nothing');
   return new FailedTry({

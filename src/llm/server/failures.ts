@@ -148,7 +148,7 @@ function saidIn(body: string): string {
 export function failureError(failure: Failure, before: string, tries: number): LlmApiError {
   const { reason, status, body, retryable } = failure;
   const times = tries > 1 ? ` (${tries} tries)` : '';
-  return new LlmApiError(`${before}${times}: ${reason}.`, {
+  return new LlmApiError(`${before}${times}: ${reason.replace(/\.$/, '')}.`, {
     retryable,
     ...(status === undefined ? {} : { status }),
     ...(body === undefined ? {} : { body }),

@@ -9,13 +9,15 @@
  */
 import { ConfigError } from '../../errors.js';
 import type { ChatRequest, LabelReply } from '../chat-model.js';
+import { plainMessages } from '../plain-messages.js';
 import type { Completion } from './completion.js';
 import type { RequestBody } from './request-body.js';
 
 /** The most that OpenAI gives, and vLLM unless told otherwise. */
 const TOP = 20;
 
-const ADVICE = 'Let it classify in words instead.';
+/** What to do about a server that cannot score labels. */
+export const IN_WORDS = 'Let it classify in words instead.';
 
 export type LabelScores = Omit<LabelReply, 'cached'>;
 
@@ -36,7 +38,7 @@ export function firstTokenScores({ choices }: Completion, labels: readonly strin
   const top = choices[0]?.logprobs?.content?.[0]?.top_logprobs ?? [];
   if (top.length === 0) {
     throw new ConfigError(
-      `The server gives no log-probabilities of tokens (logprobs, top_logprobs), so that labels cannot be scored. ${ADVICE}`,
+      `The server gives no log-probabilities of tokens (logprobs, top_logprobs), so that labels cannot be scored. ${IN_WORDS}`,
     );
   }
   // Some templates leave the space before a reply to the model.
@@ -55,31 +57,42 @@ export function firstTokenScores({ choices }: Completion, labels: readonly strin
   };
 }
 
-/** The request that has `label` as the beginning of its reply. */
-export function givenReply(
+/**
+ * `log p` of each label as the beginning of the reply, all of its tokens together.
+ *
+ * @param ask Sends messages with further fields
+ * @throws ConfigError where the server gives no log-probabilities of prompts, or a label is not to be found
+ */
+export async function givenReplyScores(
   messages: ChatRequest['messages'],
-  label: string,
-): { messages: object[]; fields: RequestBody } {
-  const given = messages.map(({ role, content }) => ({ role, content }));
-  return {
-    messages: [...given, { role: 'assistant', content: label }],
-    fields: { add_generation_prompt: false, continue_final_message: true, prompt_logprobs: 0 },
-  };
+  labels: readonly string[],
+  ask: (messages: readonly object[], fields: RequestBody) => Promise<Completion>,
+): Promise<LabelScores> {
+  const scores: LabelScores = { logprobs: [], tokens: [] };
+  for (const label of labels) {
+    const given = [...plainMessages(messages), { role: 'assistant', content: label }];
+    const { logprob, tokens } = givenReplyScore(await ask(given, GIVEN_REPLY), label);
+    scores.logprobs.push(logprob);
+    scores.tokens.push(tokens);
+  }
+  return scores;
 }
 
-/**
- * `log p` of the label at the end of the prompt.
- *
- * @throws ConfigError where the server gives no log-probabilities of prompts, or the label is not to be found
- */
-export function givenReplyScore(
+/** The last message is the beginning of the reply; of each token of the prompt its own log-probability alone. */
+const GIVEN_REPLY: RequestBody = {
+  ...{ add_generation_prompt: false, continue_final_message: true },
+  prompt_logprobs: 0,
+};
+
+/** `log p` of the label at the end of the prompt. */
+function givenReplyScore(
   { prompt_logprobs: prompt }: Completion,
   label: string,
 ): { logprob: number; tokens: number } {
   if (!prompt) {
     throw new ConfigError(
       'The server gives no log-probabilities of given replies (prompt_logprobs, which vLLM has), so that labels which ' +
-        `begin alike cannot be scored. ${ADVICE}`,
+        `begin alike cannot be scored. ${IN_WORDS}`,
     );
   }
   let text = '';
@@ -93,6 +106,6 @@ export function givenReplyScore(
     if (text === label) return { logprob, tokens: prompt.length - at };
   }
   throw new ConfigError(
-    `The label ${JSON.stringify(label)} is not at the end of the prompt as the server sees it, but ${JSON.stringify(text)}: its chat template changes it, or its tokens run into it. ${ADVICE}`,
+    `The label ${JSON.stringify(label)} is not at the end of the prompt as the server sees it, but ${JSON.stringify(text)}: its chat template changes it, or its tokens run into it. ${IN_WORDS}`,
   );
 }

@@ -1,5 +1,6 @@
 /** The body of a chat request, as a server wants it: what some do not know is left out or called otherwise. */
 import type { ChatRequest } from '../chat-model.js';
+import { plainMessages } from '../plain-messages.js';
 import type { ResolvedSampling } from '../sampling.js';
 import type { Failure } from './failures.js';
 import type { ServerChatModelOptions } from './options.js';
@@ -28,7 +29,7 @@ export class BodyWriter {
     const warm = temperature > 0;
     const { stream } = this.#options;
     return this.#write({
-      messages: messages.map(({ role, content }) => ({ role, content })),
+      messages: plainMessages(messages),
       temperature,
       ...(warm && topP < 1 ? { top_p: topP } : {}),
       ...(warm && topK > 0 ? { top_k: topK } : {}),

@@ -5,26 +5,16 @@ import { loadTokenizer, type Tokenizer } from '../../data/tokenizer.js';
 import { ConfigError, DataError, LlmApiError } from '../../errors.js';
 import { type Answer, answerConcurrently } from '../answer-concurrently.js';
 import type { ChatModel, ChatReply, ChatRequest, LabelReply, LabelRequest } from '../chat-model.js';
+import { plainMessages } from '../plain-messages.js';
 import { checkLabels, resolveSampling } from '../sampling.js';
+import { tooLong } from '../too-long.js';
 import { UsageMeter } from '../usage-meter.js';
 import { Budget, type Estimate } from './budget.js';
-import {
-  type Completion,
-  parseCompletion,
-  type ReadReply,
-  readCompletion,
-  readStream,
-} from './completion.js';
+import { type Completion, cutAtStop, type ReadReply } from './completion.js';
+import { readReply, readWhole } from './completion-requests.js';
 import { estimateTokens, TOKENS_AROUND_MESSAGE } from './estimate-tokens.js';
 import { failureError } from './failures.js';
-import {
-  differAtOnce,
-  FIRST_TOKEN,
-  firstTokenScores,
-  givenReply,
-  givenReplyScore,
-  type LabelScores,
-} from './label-scores.js';
+import { differAtOnce, FIRST_TOKEN, firstTokenScores, givenReplyScores, IN_WORDS } from './label-scores.js';
 import { isOpenToOthers, type ServerChatModelOptions } from './options.js';
 import { BodyWriter, type RequestBody } from './request-body.js';
 import { RequestFailed, ServerConnection } from './server-connection.js';
@@ -156,7 +146,7 @@ class ServerChatModel implements ChatModel {
         if (!shorter) throw error;
         reply = await this.#ask(body(room), readReply, signal);
       }
-      const { text, finishReason, usage } = reply;
+      const { text, finishReason, usage } = cutAtStop(reply, sampling.stop);
       const tokens = {
         promptTokens: usage?.prompt_tokens ?? promptTokens,
         completionTokens: usage?.completion_tokens ?? this.countTokens(text),
@@ -180,7 +170,7 @@ class ServerChatModel implements ChatModel {
         return completion;
       };
       const scores = differAtOnce(labels)
-        ? firstTokenScores(await ask(plain(messages), FIRST_TOKEN), labels)
+        ? firstTokenScores(await ask(plainMessages(messages), FIRST_TOKEN), labels)
         : await givenReplyScores(messages, labels, ask);
       if (scores !== null) return { reply: { ...scores, cached: false }, tokens };
       const error = `Request ${id}: none of the labels ${JSON.stringify(labels)} is among the likeliest beginnings of the reply.`;
@@ -253,7 +243,7 @@ class ServerChatModel implements ChatModel {
       const refused = error instanceof RequestFailed && /logprobs/.test(error.failure.body ?? '');
       if (!refused) throw error;
       throw new ConfigError(
-        `The server gives no log-probabilities, so that labels cannot be scored: ${error.failure.reason}. Let it classify in words instead.`,
+        `The server gives no log-probabilities, so that labels cannot be scored: ${error.failure.reason}. ${IN_WORDS}`,
       );
     }
   }
@@ -271,10 +261,6 @@ class ServerChatModel implements ChatModel {
   }
 }
 
-function plain(messages: ChatRequest['messages']): object[] {
-  return messages.map(({ role, content }) => ({ role, content }));
-}
-
 function pricesOf({
   pricePerMillionPromptTokens: prompt,
   pricePerMillionCompletionTokens: completion,
@@ -282,48 +268,8 @@ function pricesOf({
   return prompt === null || completion === null ? null : { prompt, completion };
 }
 
-function tooLong(id: string, tokens: number, limit: number): LlmApiError {
-  return new LlmApiError(
-    `Request ${id} has ${tokens} tokens; the model takes ${limit} with the reply, which needs one at least.`,
-    { retryable: false, details: { tokens, limit } },
-  );
-}
-
 function refusedForLength(error: unknown): boolean {
   if (!(error instanceof RequestFailed)) return false;
   const { status, body = '' } = error.failure;
   return (status === 400 || status === 413 || status === 422) && TOO_LONG.test(body);
-}
-
-async function readReply(client: OpenAI, body: RequestBody, signal: AbortSignal): Promise<ReadReply> {
-  if (body.stream !== true) return readCompletion(await post(client, body, signal));
-  const { data, response } = await client
-    .post<AsyncIterable<unknown>>('/chat/completions', { body, signal, stream: true })
-    .withResponse();
-  // Some servers know no streams, and answer as a whole.
-  const whole = /json/.test(response.headers.get('content-type') ?? '');
-  return whole ? readCompletion(await response.json()) : readStream(data);
-}
-
-async function readWhole(client: OpenAI, body: RequestBody, signal: AbortSignal): Promise<Completion> {
-  return parseCompletion(await post(client, body, signal));
-}
-
-function post(client: OpenAI, body: RequestBody, signal: AbortSignal): Promise<unknown> {
-  return client.post<unknown>('/chat/completions', { body, signal });
-}
-
-async function givenReplyScores(
-  messages: ChatRequest['messages'],
-  labels: readonly string[],
-  ask: (messages: readonly object[], fields: RequestBody) => Promise<Completion>,
-): Promise<LabelScores> {
-  const scores = { logprobs: [] as number[], tokens: [] as number[] };
-  for (const label of labels) {
-    const given = givenReply(messages, label);
-    const { logprob, tokens } = givenReplyScore(await ask(given.messages, given.fields), label);
-    scores.logprobs.push(logprob);
-    scores.tokens.push(tokens);
-  }
-  return scores;
 }

@@ -109,10 +109,12 @@ function unionOptions(schema: z.ZodUnion, path: string[]): SchemaOption[] {
   }
   return [...found.values()].map((same) => {
     const [first] = same as [SchemaOption, ...SchemaOption[]];
-    const schemas = same.map((each) => each.schema);
-    if (schemas.length === 1 || !schemas.every((each) => innerSchema(each) instanceof z.ZodLiteral))
-      return first;
-    return { path: first.path, schema: z.union(schemas).describe(descriptionOf(first.schema)) };
+    const literals = same
+      .map((each) => innerSchema(each.schema))
+      .filter((each) => each instanceof z.ZodLiteral);
+    if (literals.length < 2) return first;
+    const described = same.map(({ schema: each }, i) => `${literals[i]?.value}: ${descriptionOf(each)}`);
+    return { path: first.path, schema: z.union(literals).describe(described.join(' ')) };
   });
 }
 

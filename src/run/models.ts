@@ -3,7 +3,6 @@
 import { createHash } from 'node:crypto';
 import { existsSync } from 'node:fs';
 import { join } from 'node:path';
-import { LlmApiError } from '../errors.js';
 import type { ChatModelOptions, ResolvedChatModelOptions } from '../llm/chat-model-options.js';
 import { resolveChatModelOptions } from '../llm/chat-model-options.js';
 import { openChatModel } from '../llm/open-chat-model.js';
@@ -70,9 +69,8 @@ export class RunModels {
       hashCacheDir: join(installHome(), 'reference-logps'),
       hub: this.#options.hub,
       signal,
-      onProgress: (done, total) => onProgress({ done, total, text: 'loading the model' }),
-    }).catch((error: unknown) => {
-      throw withHint(error, options);
+      onProgress: (done, total) =>
+        onProgress({ done: megabytes(done), total: megabytes(total), text: 'MB of the model read' }),
     });
     this.#open.set(key, model);
     return model;
@@ -98,6 +96,8 @@ export class RunModels {
     return this.#replies;
   }
 }
+
+const megabytes = (bytes: number) => Math.round(bytes / 1e6);
 
 function keyOf(options: ResolvedChatModelOptions, { secret }: RunModelsOptions): string | undefined {
   return options.kind === 'server' && options.apiKeyVariable !== null
@@ -133,12 +133,4 @@ function filesOf(path: string): string {
   } catch {
     return ''; // What is wrong with it is said when it is opened.
   }
-}
-
-function withHint(error: unknown, options: ResolvedChatModelOptions): unknown {
-  const missing = options.kind === 'server' && error instanceof LlmApiError && error.status === undefined;
-  if (!missing) return error;
-  const { retryable, details, message } = error;
-  const hint = `${message} Is the server running? Once it is, run the same command again: what is done stays done.`;
-  return new LlmApiError(hint, { retryable, details, cause: error });
 }

@@ -101,7 +101,7 @@ export async function outlookOf(
 ): Promise<StageOutlook> {
   const toDo = (reasons: string[]): StageOutlook => ({ stage: stage.name, state: 'to-do', reasons });
   const manifest = folder.manifest(stage.name);
-  if (manifest === undefined) return toDo([begunReason(stage, folder)]);
+  if (manifest === undefined) return toDo([begunReason(stage, folder), ...(await missingInputs(stage))]);
   const missing = Object.keys(manifest.outputs).filter(
     (file) => !existsSync(join(folder.stage(stage.name), file)),
   );
@@ -122,6 +122,19 @@ function inWords({ inputs }: RunStage): (change: Change) => string {
     const from = inputs.find(({ name }) => name === input)?.from ?? null;
     return from === null ? text : `${from} has given something else`;
   };
+}
+
+/** What is not there of what comes from outside the run. */
+async function missingInputs({ inputs }: RunStage): Promise<string[]> {
+  const problems: string[] = [];
+  for (const { from, files } of inputs) {
+    if (from !== null) continue;
+    await files().catch((error: unknown) => {
+      if (!(error instanceof PersonaDpoError)) throw error;
+      problems.push(error.message);
+    });
+  }
+  return problems;
 }
 
 function begunReason(stage: RunStage, folder: RunFolder): string {

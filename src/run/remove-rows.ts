@@ -53,8 +53,11 @@ export function byReason(rows: readonly Row[]): Record<string, number> {
   return counts;
 }
 
-/** The books as if what was taken out had never come in. */
-export function countsWithout(counts: Counts, { out, dropped }: Removed): Counts {
+/**
+ * The books as if what was taken out had never come in. What was noted of those that went out is not known one by one,
+ * and goes.
+ */
+export function countsWithout({ noted, ...counts }: Counts, { out, dropped }: Removed): Counts {
   const left: Record<string, number> = {};
   let removed = out;
   for (const [reason, count] of Object.entries(counts.dropped)) {
@@ -62,5 +65,6 @@ export function countsWithout(counts: Counts, { out, dropped }: Removed): Counts
     removed += less;
     if (count > less) left[reason] = count - less;
   }
+  if (removed === 0) return noted === undefined ? counts : { ...counts, noted };
   return { ...counts, in: counts.in - removed, out: counts.out - out, dropped: left };
 }

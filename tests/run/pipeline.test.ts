@@ -200,3 +200,13 @@ test('a run that is stopped keeps what is done, and goes on without asking twice
   expect(readdirSync(run.output).filter((name) => name.startsWith('.'))).toEqual([]);
   expect(new RunFolder(run.output).manifest('pairs')?.counts[0]?.out).toBe(12);
 });
+
+test('a server that is not there is said, with what is done kept', async () => {
+  const run = await setUpSmallRun();
+  await run.server.close();
+  const failed = doSmallRun(run, {
+    change: (text) => text.replace('model: rule', 'model: rule\n  max_retries: 0'),
+  });
+  await expect(failed).rejects.toThrow(/ECONNREFUSED.*What is done stays done, and every reply is kept/);
+  expect(new RunFolder(run.output).manifest('conversations')?.counts[0]?.out).toBe(15);
+});

@@ -1,5 +1,6 @@
 /** What stages that ask a language model share: which one, and what it was asked meanwhile; and those that ask none. */
 
+import { LlmApiError } from '../../errors.js';
 import type { ChatModel, ChatUsage } from '../../llm/chat-model.js';
 import type { AskingStage } from '../config/sections.js';
 import { type AskedEstimate, measuredRate } from '../estimate.js';
@@ -55,10 +56,14 @@ export function askingStage(
       return { ...asked, seconds, cost: models.costOf(parts.name, asked) };
     },
     async run(work) {
-      const model = await models.open(parts.name, work);
-      const before = model.usage();
-      const result = await run(work, model);
-      return { ...result, modelIdentity: model.identity, usage: difference(model.usage(), before) };
+      try {
+        const model = await models.open(parts.name, work);
+        const before = model.usage();
+        const result = await run(work, model);
+        return { ...result, modelIdentity: model.identity, usage: difference(model.usage(), before) };
+      } catch (error) {
+        throw withAdvice(error);
+      }
     },
   };
 }
@@ -66,6 +71,22 @@ export function askingStage(
 /** Options as the manifest keeps them. */
 export function plain(options: object): Dependencies['options'] {
   return JSON.parse(JSON.stringify(options)) as Dependencies['options'];
+}
+
+/** What to do about a model that did not answer: no reply is lost. */
+function withAdvice(error: unknown): unknown {
+  if (!(error instanceof LlmApiError)) return error;
+  const { message, status, retryable, body, details } = error;
+  return new LlmApiError(
+    `${message} What is done stays done, and every reply is kept: once this is mended, run the same again.`,
+    {
+      retryable,
+      details,
+      cause: error,
+      ...(status === undefined ? {} : { status }),
+      ...(body === undefined ? {} : { body }),
+    },
+  );
 }
 
 function difference(after: ChatUsage, before: ChatUsage): ChatUsage {

@@ -328,6 +328,23 @@ describe('a server that cannot be used', () => {
     await expect(opening).rejects.toThrow(/cannot be reached \(3 tries\)/);
   });
 
+  it('has vanished while requests were under way: none of them is given up', async () => {
+    const { server, model } = await setup(
+      async (asked, response) => {
+        if (asked.nth < 2) sendReply(asked, response);
+        else if (asked.nth === 3) await server.close();
+      },
+      { concurrency: 2, maxRetries: 2 },
+    );
+    const seen: string[] = [];
+    const run = async () => {
+      for await (const { id } of model.generate(Array.from({ length: 9 }, (_, i) => ask(`q${i}`))))
+        seen.push(id);
+    };
+    await expect(run()).rejects.toThrow(/cannot be reached \(3 tries\)/);
+    expect(seen.sort()).toEqual(['q0', 'q1']);
+  });
+
   it('has vanished for good: everything ends, after so many tries in a row', async () => {
     let vanished = false;
     const { server, model } = await setup(

@@ -65,8 +65,8 @@ export class ServerConnection {
    */
   async ask<Result>(attempt: Try<Result>, { signal, maxRetries }: AskOptions): Promise<Result> {
     const { retryDelayMs, maxRetryDelayMs } = this.#options;
-    const begun = Date.now();
     let tries = 0;
+    let firstFailure = Number.POSITIVE_INFINITY;
     try {
       return await pRetry(
         () => {
@@ -76,13 +76,16 @@ export class ServerConnection {
         {
           retries: maxRetries ?? this.#options.maxRetries,
           ...{ factor: 2, minTimeout: retryDelayMs, maxTimeout: maxRetryDelayMs, randomize: true, signal },
+          onFailedAttempt: () => {
+            firstFailure = Math.min(firstFailure, Date.now());
+          },
           shouldRetry: ({ error }) => error instanceof FailedTry && error.failure.retryable,
         },
       );
     } catch (error) {
       signal.throwIfAborted();
       if (!(error instanceof FailedTry)) throw error;
-      throw this.#finalError(error.failure, tries, begun);
+      throw this.#finalError(error.failure, tries, firstFailure);
     }
   }
 
@@ -164,10 +167,11 @@ export class ServerConnection {
     this.#notBefore = Math.max(this.#notBefore, Date.now() + failure.waitMs);
   }
 
-  #finalError(failure: Failure, tries: number, begun: number): RequestFailed | LlmApiError {
+  /** Of the server where it has said nothing to anyone since this request first failed. */
+  #finalError(failure: Failure, tries: number, firstFailure: number): RequestFailed | LlmApiError {
     const { baseUrl } = this.#options;
     if (failure.of === 'server') return failureError(failure, `${baseUrl} cannot be used`, tries);
-    if (failure.kind === 'connection' && this.#lastAnswer < begun) {
+    if (failure.kind === 'connection' && this.#lastAnswer < firstFailure) {
       return failureError(failure, `${baseUrl} cannot be reached`, tries);
     }
     return new RequestFailed(failure, tries);

@@ -1,13 +1,19 @@
 /** Conversations that say the same as an earlier one, word for word or nearly; the first one in the input is kept. */
 import { createRandom } from '../random.js';
 import type { Engine } from './engine.js';
+import type { RowSource } from './row-source.js';
+import { textsOf } from './texts.js';
+
+const ALIVE = 'SELECT place, plain FROM rows SEMI JOIN alive USING (place)';
 
 /** A query over the places of `alive` whose messages are the same as those of an earlier place. */
-export const EXACT_DUPLICATES = `
-  SELECT place FROM (
-    SELECT place, min(place) OVER (PARTITION BY digest) AS first
-    FROM (SELECT place, md5_number(turns_text(turns)) AS digest FROM rows SEMI JOIN alive USING (place)))
-  WHERE place > first`;
+export function exactDuplicates(sources: readonly RowSource[]): string {
+  return `
+    SELECT place FROM (
+      SELECT place, min(place) OVER (PARTITION BY digest) AS first
+      FROM (SELECT place, md5_number(turns_text(turns)) AS digest FROM (${textsOf(sources, ALIVE)})))
+    WHERE place > first`;
+}
 
 /** Words in a row that are compared. */
 const SHINGLE_WORDS = 3;
@@ -27,7 +33,11 @@ const BAND_ROWS = 4;
  * as similar as 0.8 fewer than one in a thousand share no bucket. Conversations of fewer words than three are compared
  * whole.
  */
-export async function findNearDuplicates(engine: Engine, similarity: number): Promise<void> {
+export async function findNearDuplicates(
+  engine: Engine,
+  sources: readonly RowSource[],
+  similarity: number,
+): Promise<void> {
   const size = BANDS * BAND_ROWS;
   // The hash nearest to a number drawn at random, by exclusive or, is that of a shingle drawn at random.
   const minima = randomWords(size).map(
@@ -43,7 +53,7 @@ export async function findNearDuplicates(engine: Engine, similarity: number): Pr
         SELECT place, string_split(trim(regexp_replace(lower(list_aggregate(list_transform(
             list_filter(turns, lambda turn: turn.role = 'user'), lambda turn: turn.content), 'string_agg', ' ')),
             '[^\\pL\\pN]+', ' ', 'g')), ' ')[:${MAX_WORDS}] AS words
-        FROM rows SEMI JOIN alive USING (place)))`);
+        FROM (${textsOf(sources, ALIVE)})))`);
   await engine.run(`CREATE TEMP TABLE near_duplicates AS
     WITH buckets AS (
       SELECT place, band, hash(minima[band * ${BAND_ROWS} + 1:(band + 1) * ${BAND_ROWS}]) AS bucket

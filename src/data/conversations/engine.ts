@@ -20,6 +20,8 @@ export interface EngineOptions {
 
 export interface Engine {
   readonly connection: DuckDBConnection;
+  /** Where the engine puts what memory has no room for; goes with it. */
+  readonly folder: string;
   /** Runs statements; returns the number of rows that the last one changed or wrote. */
   run(sql: string): Promise<number>;
   /** All rows of a query: for few. */
@@ -55,6 +57,7 @@ export async function openEngine(options: EngineOptions = {}): Promise<Engine> {
 
   return {
     connection,
+    folder,
     run: (sql) => guarded(async () => (await connection.run(sql)).rowsChanged),
     all: <Row extends Record<string, JS>>(sql: string) =>
       guarded(async () => (await connection.runAndReadAll(sql)).getRowObjectsJS() as Row[]),

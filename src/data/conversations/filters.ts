@@ -1,7 +1,7 @@
 /** The filters of appendix C.1 that need no language model, and those that are off by default. */
 import { sqlText } from './engine.js';
-import { MESSAGE, type MessageFields } from './message-fields.js';
 import type { ResolvedIngestOptions } from './options.js';
+import { MESSAGE, type MessageFields } from './row-source.js';
 
 /** A filter on what a conversation itself holds. */
 interface ContentFilter {

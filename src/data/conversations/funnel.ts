@@ -1,9 +1,10 @@
 /** The books of ingesting, step by step: what each step was given, what it let pass, and what it dropped as what. */
 import { type Counts, Tally } from '../tally.js';
-import { EXACT_DUPLICATES, findNearDuplicates } from './duplicates.js';
+import { exactDuplicates, findNearDuplicates } from './duplicates.js';
 import type { Engine } from './engine.js';
 import { contentReasons } from './filters.js';
 import type { ResolvedIngestOptions } from './options.js';
+import type { RowSource } from './row-source.js';
 
 /** The counts of one step, in the order of the steps. */
 export interface FunnelStep {
@@ -29,6 +30,7 @@ interface SetFilter {
  */
 export async function applyFilters(
   engine: Engine,
+  sources: readonly RowSource[],
   rowCount: number,
   options: ResolvedIngestOptions,
 ): Promise<FunnelStep[]> {
@@ -40,7 +42,7 @@ export async function applyFilters(
     SELECT place, id, ${who}, time, turn_count FROM rows ANTI JOIN repeated_ids USING (place)
     WHERE problem IS NULL AND filtered IS NULL`);
   await engine.run('CREATE TEMP TABLE drops (place BIGINT, reason VARCHAR)');
-  for (const filter of setFilters(options)) {
+  for (const filter of setFilters(sources, options)) {
     const before = steps.at(-1)?.counts.out ?? 0;
     steps.push({ step: filter.reason, counts: await applySetFilter(engine, before, filter) });
   }
@@ -108,17 +110,17 @@ async function noteUnknownLanguage(engine: Engine, tally: Tally): Promise<void> 
 }
 
 /** Duplicates go before users are counted; the order of the others is the paper's. */
-function setFilters(options: ResolvedIngestOptions): SetFilter[] {
+function setFilters(sources: readonly RowSource[], options: ResolvedIngestOptions): SetFilter[] {
   const { minConversations, maxConversations, maxTurns, nearDuplicateSimilarity } = options;
   const ofUsers = (condition: string) =>
     `SELECT place FROM alive SEMI JOIN (SELECT "user" FROM alive GROUP BY "user" HAVING ${condition}) USING ("user")`;
   return [
-    ...(options.dropDuplicates ? [{ reason: 'duplicate', places: EXACT_DUPLICATES }] : []),
+    ...(options.dropDuplicates ? [{ reason: 'duplicate', places: exactDuplicates(sources) }] : []),
     ...(options.dropNearDuplicates
       ? [
           {
             reason: 'near-duplicate',
-            prepare: (engine: Engine) => findNearDuplicates(engine, nearDuplicateSimilarity),
+            prepare: (engine: Engine) => findNearDuplicates(engine, sources, nearDuplicateSimilarity),
             places: 'SELECT place FROM near_duplicates',
           },
         ]

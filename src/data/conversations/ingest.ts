@@ -7,12 +7,13 @@ import { type Engine, openEngine, sqlText } from './engine.js';
 import type { FormatChoice } from './formats.js';
 import { applyFilters, type FunnelStep } from './funnel.js';
 import { findInputFiles, type InputFile } from './input-files.js';
-import { readJsonFile } from './json-source.js';
+import { jsonSource } from './json-source.js';
 import { defineMacros } from './macros.js';
 import { type IngestOptions, type ResolvedIngestOptions, resolveIngestOptions } from './options.js';
 import { parquetRowCount, parquetSource } from './parquet-source.js';
+import type { RowSource } from './row-source.js';
 import { splitByUser } from './split.js';
-import { writeDropped, writeKept, writeQuarantine } from './write-outputs.js';
+import { writeConversationFiles, writeDropped, writeQuarantine } from './write-outputs.js';
 
 /** What a caller may hear and say while it runs. */
 export interface IngestContext {
@@ -80,7 +81,7 @@ async function ingest(
   await defineMacros(engine, options);
   await createRowsTable(engine);
   await engine.run('CREATE TEMP TABLE files (file INTEGER, path VARCHAR)');
-  const rowCount = await readFiles(engine, files, options, context);
+  const { sources, rowCount } = await readFiles(engine, files, options, context);
   const paths = {
     conversations: join(options.output, 'conversations.parquet'),
     evaluation: join(options.output, 'evaluation.parquet'),
@@ -89,7 +90,7 @@ async function ingest(
   };
   const say = (text: string) => context.onProgress?.({ done: rowCount, total: rowCount, text });
   say('filtering');
-  const funnel = await applyFilters(engine, rowCount, options);
+  const funnel = await applyFilters(engine, sources, rowCount, options);
   await writeQuarantine(engine, paths.quarantine);
   checkUsable(funnel, files, rowCount, paths.quarantine);
   await writeDropped(engine, paths.dropped);
@@ -97,45 +98,47 @@ async function ingest(
   await splitByUser(engine, options);
   const users = await usersLeft(engine);
   say('writing');
-  await writeKept(engine, paths.evaluation, 'pooled');
-  const written = await writeKept(engine, paths.conversations);
+  const written = await writeConversationFiles(engine, sources, paths.conversations, paths.evaluation);
   funnel.push({ step: 'split', counts: await splitCounts(engine, funnel, written) });
   if (written === 0) context.onNotice?.(nothingLeft(funnel));
   return { files: files.map(({ path }) => path), funnel, users, paths };
 }
 
-/** Reads all files one after the other into the table `rows`; returns how many rows they have. */
+/** Checks the rows of all files one after the other; returns how to read them again, and how many there are. */
 async function readFiles(
   engine: Engine,
   files: readonly InputFile[],
   options: ResolvedIngestOptions,
   { onProgress, onNotice }: IngestContext,
-): Promise<number> {
-  const choice: FormatChoice = options;
-  let count = 0;
-  const progress = (file: InputFile, done: number) =>
-    onProgress?.({ done: count + done, total: 0, text: `rows read, ${file.path}` });
+): Promise<{ sources: RowSource[]; rowCount: number }> {
+  const sources: RowSource[] = [];
+  let rowCount = 0;
   for (const [index, file] of files.entries()) {
+    const progress = (done: number) =>
+      onProgress?.({ done: rowCount + done, total: 0, text: `rows read, ${file.path}` });
+    progress(0);
     await engine.run(`INSERT INTO files VALUES (${index}, ${sqlText(file.path)})`);
-    const before = count;
-    progress(file, 0);
-    if (file.kind === 'parquet') {
-      const source = await parquetSource(engine, file.path, choice);
-      await checkRows(engine, index, source, options).catch((error: unknown) => {
-        throw unreadable(error, file.path);
-      });
-      count += await parquetRowCount(engine, file.path);
-    } else {
-      let done = 0;
-      count += await readJsonFile(engine, file, choice, async (source, rows) => {
-        await checkRows(engine, index, source, options);
-        done += rows;
-        progress(file, done);
-      });
-    }
-    if (count === before) onNotice?.(`${file.path} holds no rows.`);
+    const { source, rows } = await openSource(engine, file, index, options, progress);
+    await checkRows(engine, index, source, options).catch((error: unknown) => {
+      throw unreadable(error, file.path);
+    });
+    sources.push(source);
+    rowCount += rows;
+    if (rows === 0) onNotice?.(`${file.path} holds no rows.`);
   }
-  return count;
+  return { sources, rowCount };
+}
+
+async function openSource(
+  engine: Engine,
+  file: InputFile,
+  index: number,
+  choice: FormatChoice,
+  onRows: (count: number) => void,
+): Promise<{ source: RowSource; rows: number }> {
+  if (file.kind === 'json') return jsonSource(engine, file, index, choice, onRows);
+  const source = await parquetSource(engine, file.path, choice);
+  return { source, rows: await parquetRowCount(engine, file.path) };
 }
 
 /** What the engine says of a damaged file, with the file's name. */
@@ -177,7 +180,8 @@ async function splitCounts(engine: Engine, funnel: readonly FunnelStep[], writte
   tally.enter(funnel.at(-1)?.counts.out ?? 0);
   tally.leave(written);
   const [sides] = await engine.all<Record<'train' | 'test' | 'pooled' | 'heldOut', bigint>>(
-    `SELECT count_if(side = 'train') AS train, count_if(side = 'test') AS test, count_if(pooled) AS pooled, count_if(held_out) AS "heldOut" FROM kept`,
+    `SELECT count_if(side = 'train') AS train, count_if(side = 'test') AS test, count_if(pooled) AS pooled, count_if(held_out) AS "heldOut"
+     FROM kept JOIN sides USING ("user", side)`,
   );
   tally.note('train', Number(sides?.train ?? 0));
   tally.note('test', Number(sides?.test ?? 0));

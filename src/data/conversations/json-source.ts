@@ -1,12 +1,12 @@
-/** JSON rows on their way into the engine: decoded here one by one, checked there some thousands at a time. */
-import type { RowSource } from './check-rows.js';
-import type { Engine } from './engine.js';
+/** A JSON file as a query: its rows are decoded one by one, and put into Parquet files some thousands at a time. */
+import { join } from 'node:path';
+import { type Engine, sqlText } from './engine.js';
 import { columnsFor, type FormatChoice, type FormatColumns, TURN_COLUMNS } from './formats.js';
 import type { InputFile } from './input-files.js';
 import { hasField, parseJsonRow, type StagedRow, stageJsonRow } from './json-conversation.js';
 import { splitJsonRows } from './json-rows.js';
-import { TURN_FIELDS } from './message-fields.js';
 import { readText } from './open-text.js';
+import { type RowSource, TURN_FIELDS } from './row-source.js';
 
 /** Longest row that is decoded, in bytes; a longer one is quarantined unseen. */
 const MAX_ROW_BYTES = 64 * 1024 * 1024;
@@ -27,47 +27,47 @@ const STAGED_COLUMNS = [
   'turns',
 ] as const satisfies readonly (keyof StagedRow)[];
 
-/** The rows that are staged. */
-const STAGED_ROWS: RowSource = {
-  query: `SELECT number, row, problem, detail, id, "user", model, language,
-    time_of(time) AS time,
-    coalesce(time <> '' AND time_of(time) IS NULL, false) AS bad_time,
-    try_cast(toxic AS BOOLEAN) AS toxic,
-    try_cast(redacted AS BOOLEAN) AS redacted,
-    from_json(turns, '[{"role":"VARCHAR","content":"VARCHAR","language":"VARCHAR","time":"VARCHAR","toxic":"VARCHAR","redacted":"VARCHAR"}]') AS raw
-    FROM staged_rows`,
-  message: {
-    ...TURN_FIELDS,
-    time: `time_of(${TURN_FIELDS.time})`,
-    toxic: `try_cast(${TURN_FIELDS.toxic} AS BOOLEAN)`,
-    redacted: `try_cast(${TURN_FIELDS.redacted} AS BOOLEAN)`,
-  },
-};
+/** What is staged, in the one form. Roles are told apart later, with those of other sources. */
+const STAGED_ROWS = `SELECT number, row, problem, detail, id, "user", model, language,
+  time_of(time) AS time,
+  coalesce(time <> '' AND time_of(time) IS NULL, false) AS bad_time,
+  try_cast(toxic AS BOOLEAN) AS toxic,
+  try_cast(redacted AS BOOLEAN) AS redacted,
+  list_transform(
+    from_json(turns, '[{"role":"VARCHAR","content":"VARCHAR","language":"VARCHAR","time":"VARCHAR","toxic":"VARCHAR","redacted":"VARCHAR"}]'),
+    lambda turn: {'role': turn.role, 'content': turn.content, 'language': turn.language, 'time': time_of(turn.time),
+      'toxic': try_cast(turn.toxic AS BOOLEAN), 'redacted': try_cast(turn.redacted AS BOOLEAN)}) AS raw
+  FROM staged_rows`;
 
 /**
- * Reads `file` to its end; hands its rows over to `take` in batches. The form of the rows is that of the
- * first in which messages are known. Returns how many rows there were.
+ * Reads a file to its end into the engine's folder. The form of its rows is that of the first in which messages are
+ * known.
  *
+ * @param onRows hears how many rows have been read
  * @throws DataError when the file cannot be read, or is damaged or cut short
  */
-export async function readJsonFile(
+export async function jsonSource(
   engine: Engine,
   file: InputFile,
+  index: number,
   choice: FormatChoice,
-  take: (source: RowSource, rows: number) => Promise<void>,
-): Promise<number> {
+  onRows: (count: number) => void,
+): Promise<{ source: RowSource; rows: number }> {
   const turnColumns = choice.columns.turns === undefined ? TURN_COLUMNS : [choice.columns.turns];
   const chunks = readText(engine, file, MAX_ROW_BYTES);
+  const batches: string[] = [];
   let columns: FormatColumns | undefined;
-  let count = 0;
+  let rows = 0;
   let batch: StagedRow[] = [];
   let characters = 0;
-  const hand = async () => {
-    if (batch.length === 0) return;
-    await stage(engine, batch, count - batch.length);
-    await take(STAGED_ROWS, batch.length);
+  const put = async () => {
+    const path = join(engine.folder, `rows-${index}-${batches.length}.parquet`);
+    await stage(engine, batch, rows - batch.length);
+    await engine.run(`COPY (${STAGED_ROWS}) TO ${sqlText(path)} (FORMAT parquet, ROW_GROUP_SIZE 2048)`);
+    batches.push(path);
     batch = [];
     characters = 0;
+    onRows(rows);
   };
   for await (const raw of splitJsonRows(file.path, chunks, MAX_ROW_BYTES, turnColumns)) {
     for (const { object, bad } of parseJsonRow(raw, MAX_ROW_BYTES)) {
@@ -75,12 +75,14 @@ export async function readJsonFile(
       const row = object === undefined ? bad : stageJsonRow(raw.line, object, columns);
       batch.push(row);
       characters += row.turns?.length ?? 0;
-      count++;
+      rows++;
     }
-    if (batch.length >= BATCH_ROWS || characters >= BATCH_CHARACTERS) await hand();
+    if (batch.length >= BATCH_ROWS || characters >= BATCH_CHARACTERS) await put();
   }
-  await hand();
-  return count;
+  // An empty file has an empty batch: a source without rows.
+  if (batch.length > 0 || batches.length === 0) await put();
+  const query = `SELECT * FROM read_parquet([${batches.map(sqlText).join(', ')}])`;
+  return { source: { query, message: TURN_FIELDS }, rows };
 }
 
 /** `before` rows of the file are already there. */

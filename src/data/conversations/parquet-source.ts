@@ -1,7 +1,6 @@
 /** A Parquet file as a query that gives its rows in the one form that all checks take. */
 import { type DuckDBType, DuckDBTypeId } from '@duckdb/node-api';
 import { DataError } from '../../errors.js';
-import { ROW_COLUMNS, type RowSource } from './check-rows.js';
 import { TURNS_TYPE } from './conversation-file.js';
 import { type Engine, sqlName, sqlText } from './engine.js';
 import {
@@ -14,7 +13,14 @@ import {
   userFieldsOf,
 } from './formats.js';
 import { FIELD_SEPARATOR, USER_DIGITS } from './json-conversation.js';
-import { MESSAGE, type MessageFields, TURN_FIELDS } from './message-fields.js';
+import {
+  MESSAGE,
+  type MessageFields,
+  ROW_COLUMNS,
+  type RowSource,
+  TURN_FIELDS,
+  turnsOf,
+} from './row-source.js';
 
 /** A column or nested field: how it is written, and its type. */
 interface Field {
@@ -136,9 +142,7 @@ function messageFieldsOf(turn: Lookup, columns: FormatColumns): MessageFields {
 /** The list as the file has it; in our own form, if a system prompt from beside it is put before it. */
 function rawMessages(list: Field, message: MessageFields, system: Field | undefined): string {
   if (system === undefined) return list.expression;
-  const { role, content, language, time, toxic, redacted } = message;
-  const turns = `list_transform(${list.expression}, lambda ${MESSAGE}: {'role': ${role}, 'content': ${content},
-    'language': ${language}, 'time': ${time}, 'toxic': ${toxic}, 'redacted': ${redacted}})`;
+  const turns = turnsOf(message, list.expression);
   const prompt = textOf(system);
   const first = `{'role': 'system', 'content': ${prompt}, 'language': NULL::VARCHAR, 'time': NULL::TIMESTAMPTZ, 'toxic': NULL::BOOLEAN, 'redacted': NULL::BOOLEAN}`;
   return `CASE WHEN is_blank(${prompt}) OR len(${list.expression}) = 0 THEN ${turns} ELSE list_prepend(${first}, ${turns}) END`;

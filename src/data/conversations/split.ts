@@ -34,8 +34,9 @@ function sideExpression({ seed, trainShare }: ResolvedIngestOptions): string {
 export const CONVERSATION_ORDER = 'time NULLS FIRST, CASE WHEN time IS NULL THEN place END, id';
 
 /**
- * Makes the table `kept` of what is in `alive` (place, id, user, time): `side`, `pooled` for users of the test side
- * with at least `evaluationMinConversations`, and `held_out` for the last `evaluationHeldOut` of those.
+ * Makes the table `kept` of what is in `alive` (place, id, user, time): `side`, `held_out` for the last
+ * `evaluationHeldOut` conversations of users of the test side with at least `evaluationMinConversations`; and `sides`
+ * of its users (user, side, `pooled` for those of the evaluation pool).
  */
 export async function splitByUser(engine: Engine, options: ResolvedIngestOptions): Promise<void> {
   const { evaluationMinConversations, evaluationHeldOut } = options;
@@ -47,6 +48,6 @@ export async function splitByUser(engine: Engine, options: ResolvedIngestOptions
     SELECT place FROM alive JOIN sides USING ("user") WHERE pooled
     QUALIFY row_number() OVER (PARTITION BY "user" ORDER BY ${descending}) <= ${evaluationHeldOut}`);
   await engine.run(`CREATE TEMP TABLE kept AS
-    SELECT place, alive."user", side, pooled, held_out.place IS NOT NULL AS held_out
+    SELECT place, id, alive."user", time, side, held_out.place IS NOT NULL AS held_out
     FROM alive JOIN sides USING ("user") LEFT JOIN held_out USING (place)`);
 }

@@ -1,19 +1,60 @@
 /** Files of ingesting, written by the engine: conversations in order, and a line for each thing left out. */
 import { placeFileAtomic } from '../atomic-write.js';
-import { PLACES_OF_FILE } from './check-rows.js';
 import { FILE_FORMAT } from './conversation-file.js';
 import { type Engine, sqlText } from './engine.js';
+import { PLACES_OF_FILE, type RowSource } from './row-source.js';
 import { CONVERSATION_ORDER } from './split.js';
+import { textsOf } from './texts.js';
 
-/** Writes what is in `kept`, by user and time; `condition` is on its columns. */
-export async function writeKept(engine: Engine, path: string, condition = 'true'): Promise<number> {
-  return copyTo(
-    engine,
-    path,
-    `SELECT id, kept."user", side, held_out, model, language, time, toxic, redacted, turns
-     FROM rows JOIN kept USING (place) WHERE ${condition} ORDER BY kept."user", ${CONVERSATION_ORDER}`,
-    FILE_FORMAT,
+/** Share of the engine's memory that is sorted at once: its sort wants all of that in memory, and room beside it. */
+const SORTED_SHARE = 0.5;
+
+/**
+ * Writes what is in `kept`, by user and time, and beside it the users of the pool alone; `path` appears last. Where
+ * there is more text than can be sorted at once, users are sorted in slices one after the other, at the price of
+ * reading the logs once for each. Returns how many conversations there are.
+ */
+export async function writeConversationFiles(
+  engine: Engine,
+  sources: readonly RowSource[],
+  path: string,
+  evaluationPath: string,
+): Promise<number> {
+  const slices = await sliceUsers(engine);
+  const query = Array.from({ length: slices }, (_, slice) => `(${sortedSlice(sources, slice)})`).join(
+    ' UNION ALL ',
   );
+  // Slices, and rows that are copied from one file to another, must stay in their order.
+  await engine.run('SET preserve_insertion_order = true');
+  return placeFileAtomic(path, async (temporary) => {
+    const written = await copy(engine, query, temporary, FILE_FORMAT);
+    const pool = `SELECT * FROM read_parquet(${sqlText(temporary)}) WHERE "user" IN (SELECT "user" FROM sides WHERE pooled)`;
+    await placeFileAtomic(evaluationPath, (beside) => copy(engine, pool, beside, FILE_FORMAT));
+    return written;
+  });
+}
+
+/** Makes the table `slices` (user, slice) of consecutive users with about as much text as can be sorted at once. */
+async function sliceUsers(engine: Engine): Promise<number> {
+  const [setting] = await engine.all<{ bytes: bigint }>(
+    "SELECT parse_formatted_bytes(value)::BIGINT AS bytes FROM duckdb_settings() WHERE name = 'memory_limit'",
+  );
+  const budget = Math.max(1, Math.floor(Number(setting?.bytes ?? 0n) * SORTED_SHARE));
+  await engine.run(`CREATE TEMP TABLE slices AS
+    SELECT "user", ((sum(bytes) OVER (ORDER BY "user") - 1) // ${budget})::INTEGER AS slice
+    FROM (SELECT kept."user", sum(bytes + ${ROW_BYTES}) AS bytes FROM kept JOIN rows USING (place) GROUP BY kept."user")`);
+  const [last] = await engine.all<{ slice: number | null }>('SELECT max(slice) AS slice FROM slices');
+  return Number(last?.slice ?? 0) + 1;
+}
+
+/** What a conversation takes in the sort beside its texts, about. */
+const ROW_BYTES = 600;
+
+function sortedSlice(sources: readonly RowSource[], slice: number): string {
+  const keys = `SELECT kept.*, plain FROM kept JOIN rows USING (place)
+    WHERE kept."user" IN (SELECT "user" FROM slices WHERE slice = ${slice})`;
+  return `SELECT id, "user", side, held_out, model, language, time, toxic, redacted, turns
+    FROM (${textsOf(sources, keys)}) ORDER BY "user", ${CONVERSATION_ORDER}`;
 }
 
 /** Writes the rows that could not be used: `file`, `row`, `reason`, `detail`, and `id` (or file and row without one). */
@@ -48,7 +89,9 @@ export async function writeDropped(engine: Engine, path: string): Promise<number
 }
 
 function copyTo(engine: Engine, path: string, query: string, format: string): Promise<number> {
-  return placeFileAtomic(path, (temporary) =>
-    engine.run(`COPY (${query}) TO ${sqlText(temporary)} (${format})`),
-  );
+  return placeFileAtomic(path, (temporary) => copy(engine, query, temporary, format));
+}
+
+function copy(engine: Engine, query: string, path: string, format: string): Promise<number> {
+  return engine.run(`COPY (${query}) TO ${sqlText(path)} (${format})`);
 }

@@ -178,7 +178,7 @@ describe('what ingesting leaves behind', () => {
         {'role': 'assistant', 'content': repeat(md5((i + 1)::VARCHAR), 40)}] AS messages
       FROM range(80000) t(i)) TO '${path}' (FORMAT parquet, ROW_GROUP_SIZE 2048)`);
     const result = await ingestConversations({
-      ...{ ...NO_FILTERS, input: path, output: folder.path('out'), memoryLimit: '128MB' },
+      ...{ ...NO_FILTERS, input: path, output: folder.path('out'), memoryLimit: '200MB' },
       temporaryFolder: folder.path(''),
     });
     expect(result.funnel.at(-1)?.counts.out).toBe(80_000);

@@ -1,11 +1,20 @@
 /**
  * The public API. Names are exported by hand: what is not here is not promised.
  *
- * Losses and data need nothing but this package; `loadModel`, `train` and `generate` start TensorFlow, which
- * `npx persona-dpo setup` installs.
+ * Losses, data and the stages from logs to pairs need nothing but this package; `loadModel`, `train`, `generate` and
+ * local chat models start TensorFlow, which `npx persona-dpo setup` installs.
  */
 
 export { writeFileAtomic } from './data/atomic-write.js';
+export type { Conversation, ConversationTurn, SplitConversation, SplitSide } from './data/conversation.js';
+export {
+  type ReadConversationsOptions,
+  readConversations,
+  writeConversations,
+} from './data/conversations/conversation-file.js';
+export { type IngestContext, type IngestResult, ingestConversations } from './data/conversations/ingest.js';
+export { type IngestOptions, ingestOptionsSchema } from './data/conversations/options.js';
+export { type SplitOptions, splitSide } from './data/conversations/split.js';
 export { type PackedBatch, packPairs, splitByTokenBudget } from './data/pack.js';
 export {
   isPreferencePair,
@@ -27,6 +36,7 @@ export {
 export { createRandom, type Random } from './data/random.js';
 export { type BadRow, type ReadPairsResult, readPairs, streamPairs } from './data/read-pairs.js';
 export { epochOrder, splitPairs } from './data/sampling.js';
+export { type Counts, type Dropped, Tally } from './data/tally.js';
 export {
   encodePrompt,
   type TokenizedPair,
@@ -39,6 +49,7 @@ export {
   CheckpointError,
   ConfigError,
   DataError,
+  LlmApiError,
   OpError,
   PersonaDpoError,
   RuntimeInstallError,
@@ -46,6 +57,21 @@ export {
   TrainingError,
 } from './errors.js';
 export * as oracle from './kernels/oracle/index.js';
+export type {
+  ChatModel,
+  ChatReply,
+  ChatRequest,
+  ChatSampling,
+  ChatUsage,
+  LabelReply,
+  LabelRequest,
+  Outcome,
+} from './llm/chat-model.js';
+export { type ChatModelOptions, chatModelOptionsSchema } from './llm/chat-model-options.js';
+export { createLocalChatModel, type LocalChatModelOptions } from './llm/local-chat-model.js';
+export { type OpenChatModelOptions, openChatModel } from './llm/open-chat-model.js';
+export { type CachedChatModel, withReplyCache } from './llm/reply-cache.js';
+export { memoryReplyStore, openReplyStore, type ReplyStore } from './llm/reply-store.js';
 export { type BradleyTerryOptions, bradleyTerryLoss } from './losses/bradley-terry-loss.js';
 export { type DpoLossOptions, type DpoLossResult, dpoLoss } from './losses/dpo-loss.js';
 export {
@@ -82,6 +108,94 @@ export type { LoraAdapter, LoraConfig } from './models/lora-adapter.js';
 export { mergeAdapter, mergeToFolder } from './models/merge.js';
 export type { ModelConfig } from './models/model-config.js';
 export { type SaveModelOptions, saveModel } from './models/save-model.js';
+export { type ClassifySettings, classifyMessages } from './pairs/classify/classify-messages.js';
+export { type ClassifyOptions, classifyOptionsSchema } from './pairs/classify/options.js';
+export { type ClassificationStatistics, classificationStatistics } from './pairs/classify/statistics.js';
+export { candidateOfRewrite, type PairCandidate } from './pairs/filter/candidate.js';
+export { type FilterSettings, filterPairs } from './pairs/filter/filter-pairs.js';
+export {
+  type FilterOptions,
+  filterOptionsSchema,
+  type PairOptions,
+  pairOptionsSchema,
+} from './pairs/filter/options.js';
+export { type PairSettings, pairsFromRewrites } from './pairs/filter/pairs-from-rewrites.js';
+export { type PreviewSettings, previewThresholds, type ThresholdPreview } from './pairs/filter/preview.js';
+export type { PairScorer, ScoreRequest } from './pairs/filter/scorer.js';
+export { type MathSettings, mathConversations, mathMessages } from './pairs/math/math-conversations.js';
+export { type MathOptions, mathOptionsSchema } from './pairs/math/options.js';
+export { type ReadPrm800kRow, readPrm800k } from './pairs/math/read-prm800k.js';
+export {
+  type FeedbackUserOptions,
+  feedbackUserOptionsSchema,
+} from './pairs/personas/feedback-user-options.js';
+export { type FeedbackUserSettings, filterFeedbackUsers } from './pairs/personas/filter-feedback-users.js';
+export { inferPersonas, type PersonaSettings } from './pairs/personas/infer-personas.js';
+export { type PersonaOptions, personaOptionsSchema } from './pairs/personas/persona-options.js';
+export { quotePersonas } from './pairs/personas/quote-personas.js';
+export {
+  type ClassificationTemplate,
+  createClassificationTemplate,
+  DEFAULT_CLASSIFICATION_TEMPLATE,
+  loadClassificationTemplate,
+} from './pairs/prompts/classification.js';
+export {
+  createFeedbackUserTemplate,
+  DEFAULT_FEEDBACK_USER_TEMPLATE,
+  type FeedbackUserTemplate,
+  loadFeedbackUserTemplate,
+} from './pairs/prompts/feedback-user.js';
+export {
+  createPersonaTemplate as createPersonaInferenceTemplate,
+  DEFAULT_PERSONA_TEMPLATE as DEFAULT_PERSONA_INFERENCE_TEMPLATE,
+  loadPersonaTemplate as loadPersonaInferenceTemplate,
+  type PersonaTemplate as PersonaInferenceTemplate,
+} from './pairs/prompts/persona.js';
+export {
+  createRewriteTemplate,
+  DEFAULT_REWRITE_TEMPLATE,
+  loadRewriteTemplate,
+  type RewriteTemplate,
+} from './pairs/prompts/rewrite.js';
+export { type ReconstructOptions, reconstructOptionsSchema } from './pairs/reconstruct/options.js';
+export {
+  type ReconstructSettings,
+  reconstructConversations,
+} from './pairs/reconstruct/reconstruct-conversations.js';
+export { type LoggedOptions, loggedAnswers } from './pairs/rewrite/logged-answers.js';
+export { type RewriteOptions, rewriteOptionsSchema } from './pairs/rewrite/options.js';
+export { type RewriteInput, type RewriteSettings, rewriteAnswers } from './pairs/rewrite/rewrite-answers.js';
+export type {
+  ClassifiedMessage,
+  FeedbackUserRow,
+  FollowUpType,
+  PersonaRow,
+  RewriteRow,
+  UserMessageType,
+} from './pairs/rows.js';
+export type { StageContext, StageProgress } from './pairs/stage.js';
+export { type ReadConfig, readRunConfig, runConfigToYaml } from './run/config/config-file.js';
+export {
+  type ResolvedRunConfig,
+  type RunConfig,
+  type RunTrainOptions,
+  resolveRunConfig,
+} from './run/config/run-config.js';
+export type { RunEvent } from './run/events.js';
+export { type ForgetResult, forgetUser } from './run/forget.js';
+export {
+  planPipeline,
+  type RangeOptions,
+  type RunHooks,
+  type RunSummary,
+  runPipeline,
+  type StageSummary,
+} from './run/pipeline.js';
+export type { RunPlan, StageOutlook } from './run/plan.js';
+export { inspectPair, listPairs, type PairOrigin } from './run/read-run.js';
+export { existingRun, RunFolder } from './run/run-folder.js';
+export type { StageName } from './run/stage-names.js';
+export { type RunStatus, runStatus } from './run/status.js';
 export { fetchSmolLm2, type SetupOptions, setup } from './runtime/install/setup.js';
 export { type DeviceInfo, type RuntimeOptions, runtime, startRuntime } from './runtime/runtime.js';
 export { disposeAll, keep, memory, scope, Tensor, tensor } from './runtime/tensor.js';

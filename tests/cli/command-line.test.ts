@@ -10,7 +10,11 @@ import { runCli } from './run-cli.js';
 const folder = mkdtempSync(join(tmpdir(), 'persona-dpo-cli-'));
 afterAll(() => rmSync(folder, { recursive: true }));
 
-const commands = ['quickstart', 'train', 'generate', 'chat', 'logps', 'merge', 'setup', 'doctor'];
+const commands = [
+  ...['quickstart', 'run', 'status', 'inspect', 'forget'],
+  ...['conversations', 'reconstruct', 'classify', 'users', 'personas', 'math', 'rewrite', 'pairs'],
+  ...['train', 'generate', 'chat', 'logps', 'merge', 'setup', 'doctor'],
+];
 
 describe('help', () => {
   test('without arguments lists the commands', async () => {

@@ -18,8 +18,7 @@ test('a run can be looked into: pairs, what was dropped, where it stands', async
   ]);
   await doSmallRun(small, { limit: 3 });
   await doSmallRun(small, {
-    change: (text) =>
-      text.replace('min_rejected_characters: 50', 'min_rejected_characters: 75'),
+    change: (text) => text.replace('min_rejected_characters: 50', 'min_rejected_characters: 75'),
   });
   const run = existingRun(small.output);
 

@@ -4,7 +4,7 @@ import { hostname } from 'node:os';
 import { join } from 'node:path';
 import { describe, expect, it } from 'vitest';
 import { isWhole } from '../../../src/runtime/install/placed-folder.js';
-import { withProcessLock } from '../../../src/runtime/install/process-lock.js';
+import { type LockOwner, lockOwner, withProcessLock } from '../../../src/runtime/install/process-lock.js';
 import { temporaryFolder } from './temporary-folder.js';
 
 /** Places a folder slowly; prints `filled`, `waited`, `true` and the like. */
@@ -81,5 +81,17 @@ describe('a lock between processes', () => {
     utimesSync(path, longAgo, longAgo);
     expect(await result).toBe('mine');
     expect(waited).toBe(1);
+  });
+
+  it('can be refused at once instead of waited for, with its owner named', async () => {
+    const path = join(temporaryFolder(), 'a.lock');
+    expect(await lockOwner(path)).toBeUndefined();
+    await withProcessLock(path, async () => {
+      expect(await lockOwner(path)).toMatchObject({ pid: process.pid, host: hostname() });
+      const refuse = ({ pid }: LockOwner) => new Error(`held by ${pid}`);
+      const second = withProcessLock(path, async () => 'never', { refuse });
+      await expect(second).rejects.toThrow(`held by ${process.pid}`);
+    });
+    expect(await lockOwner(path)).toBeUndefined();
   });
 });

@@ -118,7 +118,9 @@ export class RunFolder {
 export function existingRun(path: string): RunFolder {
   const run = new RunFolder(path);
   const begun =
-    existsSync(run.file('config')) || STAGE_NAMES.some((name) => existsSync(join(path, name, MANIFEST_FILE)));
+    existsSync(run.file('config')) ||
+    run.limited().length > 0 ||
+    STAGE_NAMES.some((name) => existsSync(join(path, name, MANIFEST_FILE)));
   if (begun) return run;
   throw new ConfigError(
     `${path} is not the folder of a run: expected ${runFiles.config} or a stage's folder in it; ` +

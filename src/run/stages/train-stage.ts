@@ -1,11 +1,14 @@
 import { createHash } from 'node:crypto';
-import { join } from 'node:path';
+import { readdirSync, statSync } from 'node:fs';
+import { join, relative } from 'node:path';
 import { writeFileAtomic } from '../../data/atomic-write.js';
 import { isPreferencePair } from '../../data/pairs.js';
 import { streamPairs } from '../../data/read-pairs.js';
 import { DataError } from '../../errors.js';
 import { train } from '../../train/train.js';
 import { type RunTrainOptions, resolveRunTraining } from '../config/run-config.js';
+import type { OutputFile } from '../manifest.js';
+import { fileOutput } from '../output-file.js';
 import type { RunStage, StageInput } from '../stage.js';
 import { plain } from './asking-stage.js';
 import { fileOf, givenFiles, type StageSetup } from './setup.js';
@@ -45,7 +48,7 @@ export function trainStage(setup: StageSetup, options: RunTrainOptions, pairs: S
       if (summary.outcome === 'interrupted') work.signal.throwIfAborted();
       const { used, bad, dropped } = summary.pairs;
       return {
-        outputs: {},
+        outputs: summary.weights === null ? {} : await weightFiles(work.folder, summary.weights.path),
         counts: [
           {
             unit: 'pairs',
@@ -60,6 +63,16 @@ export function trainStage(setup: StageSetup, options: RunTrainOptions, pairs: S
       };
     },
   };
+}
+
+/** The files of the trained weights, so that it is noticed when one is gone. */
+async function weightFiles(folder: string, weights: string): Promise<Record<string, OutputFile>> {
+  const files: Record<string, OutputFile> = {};
+  for (const name of readdirSync(weights).sort()) {
+    const path = join(weights, name);
+    if (statSync(path).isFile()) files[relative(folder, path)] = await fileOutput(path, null);
+  }
+  return files;
 }
 
 function nothingToTrainOn({ folder }: StageSetup, file: string): DataError {

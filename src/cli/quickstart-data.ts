@@ -1,9 +1,10 @@
-import { existsSync } from 'node:fs';
+import { existsSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { isPreferencePair, type PairRow, type PreferencePair } from '../data/pairs.js';
+import type { ResolvedTrainOptions } from '../train/options.js';
 
-/** The folder of the quickstart's pairs, which is part of the package. */
+/** The folder of the quickstart's data, which is part of the package. */
 export function quickstartFolder(): string {
   return fileURLToPath(new URL('../../examples/quickstart', import.meta.url));
 }
@@ -36,4 +37,34 @@ export function sharedRequest(pairs: readonly UserPair[]): [UserPair, UserPair] 
     asked.set(words, pair);
   }
   return undefined;
+}
+
+/** What the quickstart is measured by. */
+export interface HeldOutData {
+  held: UserPair[];
+  /** One request that two users made, with what each wants. */
+  spoken: UserPair[];
+  /** Users of held-out pairs whose other conversations are in the log. */
+  usersInLog: ReadonlySet<string>;
+  trainedPairs: number;
+}
+
+/** Reads the held-out pairs. */
+export async function readHeldOut({ pairs, evalPairs }: ResolvedTrainOptions): Promise<HeldOutData> {
+  const { readPairs } = await import('../data/read-pairs.js');
+  const read = async (files: readonly string[]) =>
+    (await Promise.all(files.map(async (file) => (await readPairs(file)).pairs))).flat();
+  const held = userPairs(await read(evalPairs ?? []));
+  return {
+    held,
+    spoken: sharedRequest(held) ?? held.slice(0, 2),
+    usersInLog: usersInLog(),
+    trainedPairs: (await read(pairs)).length,
+  };
+}
+
+/** Names of the log's users. */
+function usersInLog(): Set<string> {
+  const lines = readFileSync(join(quickstartFolder(), 'wishes.jsonl'), 'utf8').trim().split('\n');
+  return new Set(lines.map((line) => (JSON.parse(line) as { user: string }).user));
 }

@@ -7,7 +7,12 @@ test.skipIf(referenceDir === undefined)(
   'a run can be of math conversations alone, whose pairs have no persona',
   async () => {
     const small = await setUpSmallRun();
-    const input = join(referenceDir as string, 'prm800k', 'phase1_test.original_schema_reconstructed.jsonl');
+    const input = join(
+      referenceDir as string,
+      'data',
+      'prm800k',
+      'phase1_test.original_schema_reconstructed.jsonl',
+    );
     const { done, summary } = await doSmallRun(small, {
       change: (text) =>
         text

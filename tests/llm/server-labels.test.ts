@@ -1,9 +1,13 @@
 /** Labels scored by servers as vLLM, llama.cpp and OpenAI answer, and by those that cannot. */
 
+import { mkdtempSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
 import { afterEach, describe, expect, it } from 'vitest';
 import { ConfigError, LlmApiError } from '../../src/errors.js';
 import type { ChatModel } from '../../src/llm/chat-model.js';
 import { createServerChatModel } from '../../src/llm/server/server-chat-model.js';
+import { writeTinyModel } from '../support/tiny-model.js';
 import {
   ask,
   type Behaviour,
@@ -21,9 +25,12 @@ afterEach(async () => {
   for (const each of open.splice(0)) await each.close();
 });
 
-async function setup(behave: Behaviour): Promise<{ server: FakeServer; model: ChatModel }> {
+async function setup(
+  behave: Behaviour,
+  options: Parameters<typeof serverOptions>[1] = {},
+): Promise<{ server: FakeServer; model: ChatModel }> {
   const server = await startFakeServer(behave);
-  const model = await createServerChatModel(serverOptions(server));
+  const model = await createServerChatModel(serverOptions(server, options));
   open.push(server, { close: () => model.dispose() });
   return { server, model };
 }
@@ -65,13 +72,30 @@ describe('labels that differ in their first character', () => {
     expect(model.usage()).toMatchObject({ requests: 1, promptTokens: 20, completionTokens: 1 });
   });
 
-  it('get all tokens that begin them', async () => {
-    const { model } = await setup(likeliest({ pos: 0.2, positive: 0.3, ' pos': 0.1, possible: 0.1, n: 0.3 }));
+  it('get their longest beginning among the likeliest, with and without a space', async () => {
+    const { model } = await setup(
+      likeliest({ p: 0.2, positive: 0.3, ' positive': 0.1, posit: 0.1, n: 0.2, '': 0.05 }),
+    );
     const [outcome] = await collect(model.scoreLabels([question(['positive', 'negative'])]));
     expect(outcome!.reply!.logprobs.map(Math.exp)).toEqual([
-      expect.closeTo(0.6, 10),
-      expect.closeTo(0.3, 10),
+      expect.closeTo(0.4, 10),
+      expect.closeTo(0.2, 10),
     ]);
+  });
+
+  it('get their own first token where the tokenizer is known', async () => {
+    const folder = mkdtempSync(join(tmpdir(), 'persona-dpo-labels-'));
+    writeTinyModel(folder);
+    // The tiny tokenizer has a token for "he" and none for "hello".
+    const { model } = await setup(likeliest({ hello: 0.3, he: 0.2, h: 0.1, x: 0.25, xy: 0.05 }), {
+      tokenizer: folder,
+    });
+    const [outcome] = await collect(model.scoreLabels([question(['hello', 'xyz'])]));
+    expect(outcome!.reply!.logprobs.map(Math.exp)).toEqual([
+      expect.closeTo(0.2, 10),
+      expect.closeTo(0.25, 10),
+    ]);
+    rmSync(folder, { recursive: true });
   });
 
   it('that are not among the likeliest get the most they can have', async () => {

@@ -7,6 +7,7 @@
  * - Others need the log-probability of a given reply, which of all servers vLLM alone gives for chats
  *   (`prompt_logprobs` with `continue_final_message`). One request for each label.
  */
+import type { Tokenizer } from '../../data/tokenizer.js';
 import { ConfigError } from '../../errors.js';
 import type { ChatRequest, LabelReply } from '../chat-model.js';
 import { plainMessages } from '../plain-messages.js';
@@ -28,33 +29,51 @@ export function differAtOnce(labels: readonly string[]): boolean {
 export const FIRST_TOKEN: RequestBody = { logprobs: true, top_logprobs: TOP };
 
 /**
- * Of each label `log p` of the tokens that begin it, as one token of it. A label that is not among the likeliest
- * tokens gets the most it can have: what the last of them has, or what all of them leave.
+ * Of each label `log p` of its first token: the longest of the likeliest tokens with which it begins. That is the
+ * label's own for labels of one token, such as letters; of longer ones, `tokenizer` says which it is. A label whose
+ * token is not among the likeliest gets the most it can have: what the last of them has, or what all of them leave.
  *
  * @returns null where none of the labels is among them
  * @throws ConfigError where the server gives no log-probabilities
  */
-export function firstTokenScores({ choices }: Completion, labels: readonly string[]): LabelScores | null {
+export function firstTokenScores(
+  { choices }: Completion,
+  labels: readonly string[],
+  tokenizer?: Tokenizer,
+): LabelScores | null {
   const top = choices[0]?.logprobs?.content?.[0]?.top_logprobs ?? [];
   if (top.length === 0) {
     throw new ConfigError(
       `The server gives no log-probabilities of tokens (logprobs, top_logprobs), so that labels cannot be scored. ${IN_WORDS}`,
     );
   }
-  // Some templates leave the space before a reply to the model.
-  const begins = (label: string, token: string) =>
-    token.trimStart() !== '' && label.startsWith(token.trimStart());
-  const masses = labels.map((label) =>
-    top.reduce((sum, { token, logprob }) => sum + (begins(label, token) ? Math.exp(logprob) : 0), 0),
+  // Some templates leave the space before a reply to the model: a token counts with and without it.
+  const masses = new Map<string, number>();
+  for (const { token, logprob } of top) {
+    const text = token.trimStart();
+    masses.set(text, (masses.get(text) ?? 0) + Math.exp(logprob));
+  }
+  masses.delete('');
+  const firsts = labels.map(
+    (label) => firstToken(label, tokenizer) ?? longestBeginning(label, masses.keys()),
   );
-  if (masses.every((mass) => mass === 0)) return null;
+  const found = firsts.map((first) => (first === undefined ? undefined : masses.get(first)));
+  if (found.every((mass) => mass === undefined)) return null;
   const left = Math.max(0, 1 - top.reduce((sum, { logprob }) => sum + Math.exp(logprob), 0));
-  const least = Math.min(...top.map(({ logprob }) => logprob));
-  const bound = Math.min(least, Math.log(left));
+  const bound = Math.min(...top.map(({ logprob }) => logprob), Math.log(left));
   return {
-    logprobs: masses.map((mass) => (mass > 0 ? Math.log(mass) : bound)),
+    logprobs: found.map((mass) => (mass === undefined ? bound : Math.log(mass))),
     tokens: labels.map(() => 1),
   };
+}
+
+function firstToken(label: string, tokenizer: Tokenizer | undefined): string | undefined {
+  return tokenizer?.decode(tokenizer.encodeContinuation(label).slice(0, 1)).trimStart();
+}
+
+function longestBeginning(label: string, tokens: Iterable<string>): string | undefined {
+  const beginning = [...tokens].filter((token) => label.startsWith(token));
+  return beginning.sort((a, b) => b.length - a.length)[0];
 }
 
 /**

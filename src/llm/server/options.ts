@@ -54,7 +54,9 @@ export const serverChatModelOptionsSchema = z
       .min(1)
       .nullable()
       .default(null)
-      .describe("Folder with the model's tokenizer.json, to count tokens exactly rather than carefully."),
+      .describe(
+        "Folder with the model's tokenizer.json: tokens are counted exactly, and labels of several tokens scored rightly.",
+      ),
     concurrency: z.number().int().min(1).default(8).describe('Requests under way at a time.'),
     requestsPerMinute: z
       .number()

@@ -170,7 +170,7 @@ class ServerChatModel implements ChatModel {
         return completion;
       };
       const scores = differAtOnce(labels)
-        ? firstTokenScores(await ask(plainMessages(messages), FIRST_TOKEN), labels)
+        ? firstTokenScores(await ask(plainMessages(messages), FIRST_TOKEN), labels, this.#tokenizer)
         : await givenReplyScores(messages, labels, ask);
       if (scores !== null) return { reply: { ...scores, cached: false }, tokens };
       const error = `Request ${id}: none of the labels ${JSON.stringify(labels)} is among the likeliest beginnings of the reply.`;

@@ -1,6 +1,7 @@
 import { writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import type { Command } from 'commander';
+import { writePairs } from '../data/pairs.js';
 import type { RunSummary } from '../run/pipeline.js';
 import type { ResolvedTrainOptions } from '../train/options.js';
 import { newCommand, print, printJson } from './command.js';
@@ -11,13 +12,12 @@ import { createProgress, type Progress } from './progress.js';
 import { type HeldOutData, readHeldOut } from './quickstart-data.js';
 import { type Look, lookAt } from './quickstart-look.js';
 import { describeResults, type QuickstartResults } from './quickstart-results.js';
-import { prepareQuickstart } from './quickstart-run.js';
+import { heldOutFile, prepareQuickstart } from './quickstart-run.js';
 import { withRunProgress } from './run-command.js';
 import { describeRun } from './run-display.js';
 import { addTrainFlags } from './train-flags.js';
 
 interface QuickstartFlags {
-  output?: string;
   json?: boolean;
 }
 
@@ -47,7 +47,7 @@ export function quickstartCommand(): Command {
   return command.action(async (flags: QuickstartFlags) => {
     const progress = createProgress();
     try {
-      const results = await quickstart(command, flags, progress);
+      const results = await quickstart(command, progress);
       if (results === null) process.exitCode = EXIT_INTERRUPTED;
       else if (flags.json) printJson(results);
       else print(describeResults(results));
@@ -58,13 +58,9 @@ export function quickstartCommand(): Command {
 }
 
 /** Returns `null` when it was interrupted. */
-async function quickstart(
-  command: Command,
-  { output }: QuickstartFlags,
-  progress: Progress,
-): Promise<QuickstartResults | null> {
+async function quickstart(command: Command, progress: Progress): Promise<QuickstartResults | null> {
   const started = Date.now();
-  const { config, training } = await prepareQuickstart(command, output, progress);
+  const { config, training } = await prepareQuickstart(command, progress);
   const { runPipeline } = await import('../run/pipeline.js');
   const run = (until: 'pairs' | 'train') =>
     withRunProgress(false, [], (hooks) => runPipeline(config, { until, ...hooks }));
@@ -77,7 +73,8 @@ async function quickstart(
   };
 
   if (interrupted(await run('pairs'))) return null;
-  const data = await readHeldOut(training);
+  const data = await readHeldOut(config.outputDir);
+  await writePairs(heldOutFile(config.outputDir), data.held);
   progress.line('Before training: the held-out pairs, and one request of two users.');
   const before = await lookAt(training, undefined, data, progress);
   const summary = await run('train');

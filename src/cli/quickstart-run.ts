@@ -19,14 +19,10 @@ export interface QuickstartRun {
  * The run of `examples/quickstart/config.yaml` with the flags over its training options. TensorFlow and the model are
  * there afterwards; what the user got wrong is told before anything is fetched.
  */
-export async function prepareQuickstart(
-  command: Command,
-  output: string | undefined,
-  progress: Progress,
-): Promise<QuickstartRun> {
+export async function prepareQuickstart(command: Command, progress: Progress): Promise<QuickstartRun> {
   const [{ setup }, example] = await Promise.all([
     import('../runtime/install/setup.js'),
-    readExample(command, output ?? newRunFolder()),
+    readExample(command),
   ]);
   await trainingOf(example);
   const device = example.train?.device ?? 'auto';
@@ -36,12 +32,17 @@ export async function prepareQuickstart(
   return { config, training: await trainingOf(config) };
 }
 
+/** The held-out pairs as they are put to the model: users of the log with the personas that were inferred. */
+export function heldOutFile(outputDir: string): string {
+  return join(outputDir, 'held-out.jsonl');
+}
+
 /** The example with its files where this package has them. */
-async function readExample(command: Command, outputDir: string): Promise<ResolvedRunConfig> {
+async function readExample(command: Command): Promise<ResolvedRunConfig> {
   const { readRunConfig } = await import('../run/config/config-file.js');
   const folder = quickstartFolder();
   const { config } = readRunConfig(join(folder, 'config.yaml'));
-  const { options: flags } = readTrainFlags(command, {});
+  const { outputDir = newRunFolder(), ...flags } = readTrainFlags(command, {}).options;
   refuseRunOptions(flags);
   const { conversations } = config.sections;
   if (conversations === null || config.train === null) throw new Error('the example lacks a section');
@@ -52,16 +53,16 @@ async function readExample(command: Command, outputDir: string): Promise<Resolve
       ...config.sections,
       conversations: { ...conversations, input: [join(folder, 'conversations.jsonl')] },
     },
-    train: { ...config.train, evalPairs: [join(folder, 'held-out.jsonl')], ...flags },
+    train: { ...config.train, evalPairs: [heldOutFile(outputDir)], ...flags },
   };
 }
 
-/** The pairs and the folder come from the run, and the model is the example's. */
+/** The pairs come from the run, and the model is the example's. */
 function refuseRunOptions(flags: object): void {
-  for (const name of ['pairs', 'outputDir', 'model', 'resumeFromCheckpoint']) {
+  for (const name of ['pairs', 'model', 'resumeFromCheckpoint']) {
     if (name in flags) {
       throw new ConfigError(
-        `quickstart does not take ${name}: it is the example's own; use persona-dpo run or train, and --output for the folder`,
+        `quickstart does not take ${name}: it is the example's own; use persona-dpo run or train for others`,
       );
     }
   }

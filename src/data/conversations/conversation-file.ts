@@ -24,7 +24,7 @@ export const FILE_COLUMNS = {
 } as const;
 
 /** How the file is written. Small row groups, of which each thread holds one, keep memory low. */
-export const FILE_FORMAT = 'FORMAT parquet, COMPRESSION zstd, COMPRESSION_LEVEL 1, ROW_GROUP_SIZE 8192';
+export const FILE_FORMAT = 'FORMAT parquet, COMPRESSION zstd, COMPRESSION_LEVEL 1, ROW_GROUP_SIZE 4096';
 
 export interface ReadConversationsOptions {
   side?: SplitSide;

@@ -9,6 +9,15 @@ const count = () => z.number().int().min(1);
 const share = () => z.number().min(0).max(1);
 const flag = () => z.boolean().default(false);
 
+/** With less, sorting and writing conversations of common lengths does not go through. */
+const MIN_MEMORY = 400e6;
+
+function bytesOf(written: string): number {
+  const [, unit = '', binary = ''] = /([KMGT])(i?)B/i.exec(written) ?? [];
+  const base = binary === '' ? 1000 : 1024;
+  return Number.parseFloat(written) * base ** ('KMGT'.indexOf(unit.toUpperCase()) + 1);
+}
+
 /** Names of columns in somebody else's export; a dot leads into a nested object (`meta.user`). */
 export const columnsSchema = z
   .strictObject({
@@ -128,9 +137,10 @@ export const ingestOptionsSchema = z.strictObject({
   memoryLimit: z
     .string()
     .regex(/^\s*\d+(\.\d+)?\s*[KMGT]i?B\s*$/i, 'bytes with a unit, such as 900MB')
-    .default('1400MB')
+    .refine((written) => bytesOf(written) >= MIN_MEMORY, 'at least 400MB')
+    .default('1500MB')
     .describe(
-      "Memory of the engine's data; beyond it, it writes to the temporary folder. The process takes some hundred MB more.",
+      "Memory of the engine's data, at least 400MB; beyond it, it writes to the temporary folder. The process takes some hundred MB more.",
     ),
   temporaryFolder: text()
     .nullable()

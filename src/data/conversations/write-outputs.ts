@@ -1,18 +1,27 @@
 /** Files of ingesting, written by the engine: conversations in order, and a line for each thing left out. */
+import { join } from 'node:path';
 import { placeFileAtomic } from '../atomic-write.js';
-import { FILE_FORMAT } from './conversation-file.js';
+import { FILE_COLUMNS, FILE_FORMAT } from './conversation-file.js';
 import { type Engine, sqlText } from './engine.js';
 import { PLACES_OF_FILE, type RowSource } from './row-source.js';
 import { CONVERSATION_ORDER } from './split.js';
 import { textsOf } from './texts.js';
 
-/** Share of the engine's memory that is sorted at once: its sort wants all of that in memory, and room beside it. */
-const SORTED_SHARE = 0.5;
+/**
+ * Shares of the engine's memory that are sorted at once, where that is all and where more follows: its sort wants all
+ * of it in memory, and what was sorted last is still being written then.
+ */
+const SORTED_SHARE = 0.6;
+const SLICE_SHARE = 0.25;
+/** What a conversation takes in the sort beside its texts, in bytes, about. */
+const ROW_BYTES = 500;
+/** Rows that a thread collects before it writes to the files of the slices: some ten megabytes. */
+const COLLECTED_ROWS = 4096;
 
 /**
  * Writes what is in `kept`, by user and time, and beside it the users of the pool alone; `path` appears last. Where
- * there is more text than can be sorted at once, users are sorted in slices one after the other, at the price of
- * reading the logs once for each. Returns how many conversations there are.
+ * there is more text than can be sorted at once, it is first distributed over files of consecutive users, which are
+ * then sorted one after the other. Returns how many conversations there are.
  */
 export async function writeConversationFiles(
   engine: Engine,
@@ -21,9 +30,7 @@ export async function writeConversationFiles(
   evaluationPath: string,
 ): Promise<number> {
   const slices = await sliceUsers(engine);
-  const query = Array.from({ length: slices }, (_, slice) => `(${sortedSlice(sources, slice)})`).join(
-    ' UNION ALL ',
-  );
+  const query = slices === 1 ? sorted(keptTexts(sources)) : await distribute(engine, sources, slices);
   // Slices, and rows that are copied from one file to another, must stay in their order.
   await engine.run('SET preserve_insertion_order = true');
   return placeFileAtomic(path, async (temporary) => {
@@ -39,22 +46,42 @@ async function sliceUsers(engine: Engine): Promise<number> {
   const [setting] = await engine.all<{ bytes: bigint }>(
     "SELECT parse_formatted_bytes(value)::BIGINT AS bytes FROM duckdb_settings() WHERE name = 'memory_limit'",
   );
-  const budget = Math.max(1, Math.floor(Number(setting?.bytes ?? 0n) * SORTED_SHARE));
+  const limit = Number(setting?.bytes ?? 0n);
   await engine.run(`CREATE TEMP TABLE slices AS
-    SELECT "user", ((sum(bytes) OVER (ORDER BY "user") - 1) // ${budget})::INTEGER AS slice
+    SELECT "user", CASE WHEN sum(bytes) OVER () <= ${limit * SORTED_SHARE} THEN 0
+      ELSE ((sum(bytes) OVER (ORDER BY "user") - 1) // ${Math.ceil(limit * SLICE_SHARE)})::INTEGER END AS slice
     FROM (SELECT kept."user", sum(bytes + ${ROW_BYTES}) AS bytes FROM kept JOIN rows USING (place) GROUP BY kept."user")`);
   const [last] = await engine.all<{ slice: number | null }>('SELECT max(slice) AS slice FROM slices');
   return Number(last?.slice ?? 0) + 1;
 }
 
-/** What a conversation takes in the sort beside its texts, about. */
-const ROW_BYTES = 600;
+/** Writes a folder of files for each slice; returns the query over them, slice by slice in order. */
+async function distribute(engine: Engine, sources: readonly RowSource[], slices: number): Promise<string> {
+  const folder = join(engine.folder, 'slices');
+  await engine.run(`SET partitioned_write_flush_threshold = ${COLLECTED_ROWS}`);
+  await copy(
+    engine,
+    keptTexts(sources),
+    folder,
+    'FORMAT parquet, PARTITION_BY (slice), ROW_GROUP_SIZE 2048, COMPRESSION lz4',
+  );
+  const files = (slice: number) => sqlText(join(folder, `slice=${slice}`, '*.parquet'));
+  return Array.from(
+    { length: slices },
+    (_, slice) => `(${sorted(`SELECT * FROM read_parquet(${files(slice)}, hive_partitioning = false)`)})`,
+  ).join(' UNION ALL ');
+}
 
-function sortedSlice(sources: readonly RowSource[], slice: number): string {
-  const keys = `SELECT kept.*, plain FROM kept JOIN rows USING (place)
-    WHERE kept."user" IN (SELECT "user" FROM slices WHERE slice = ${slice})`;
-  return `SELECT id, "user", side, held_out, model, language, time, toxic, redacted, turns
-    FROM (${textsOf(sources, keys)}) ORDER BY "user", ${CONVERSATION_ORDER}`;
+function keptTexts(sources: readonly RowSource[]): string {
+  return textsOf(
+    sources,
+    'SELECT kept.*, plain, slice FROM kept JOIN rows USING (place) JOIN slices ON slices."user" = kept."user"',
+  );
+}
+
+function sorted(query: string): string {
+  const columns = Object.keys(FILE_COLUMNS).map((name) => `"${name}"`);
+  return `SELECT ${columns.join(', ')} FROM (${query}) ORDER BY "user", ${CONVERSATION_ORDER}`;
 }
 
 /** Writes the rows that could not be used: `file`, `row`, `reason`, `detail`, and `id` (or file and row without one). */

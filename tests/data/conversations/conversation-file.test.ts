@@ -174,14 +174,14 @@ describe('what ingesting leaves behind', () => {
     const path = folder.path('big.parquet');
     await runSql(`COPY (
       SELECT 'c' || i AS id, 'u' || i % 50 AS "user", [
-        {'role': 'user', 'content': 'Q' || i || repeat(md5(i::VARCHAR), 40)},
-        {'role': 'assistant', 'content': repeat(md5((i + 1)::VARCHAR), 40)}] AS messages
-      FROM range(80000) t(i)) TO '${path}' (FORMAT parquet, ROW_GROUP_SIZE 2048)`);
+        {'role': 'user', 'content': 'Q' || i || repeat(md5(i::VARCHAR), 65)},
+        {'role': 'assistant', 'content': repeat(md5((i + 1)::VARCHAR), 65)}] AS messages
+      FROM range(100000) t(i)) TO '${path}' (FORMAT parquet, ROW_GROUP_SIZE 2048)`);
     const result = await ingestConversations({
-      ...{ ...NO_FILTERS, input: path, output: folder.path('out'), memoryLimit: '200MB' },
+      ...{ ...NO_FILTERS, input: path, output: folder.path('out'), memoryLimit: '400MB' },
       temporaryFolder: folder.path(''),
     });
-    expect(result.funnel.at(-1)?.counts.out).toBe(80_000);
+    expect(result.funnel.at(-1)?.counts.out).toBe(100_000);
   });
 });
 
@@ -194,5 +194,6 @@ it('options that cannot be used are named', async () => {
   );
   await expect(bad({ evaluationHeldOut: 10 })).rejects.toThrow(/must leave a history/);
   await expect(bad({ memoryLimit: 'much' })).rejects.toThrow(/bytes with a unit/);
+  await expect(bad({ memoryLimit: '399MB' })).rejects.toThrow(/at least 400MB/);
   await expect(bad({ columns: { turn: 'x' } })).rejects.toThrow(/columns/);
 });

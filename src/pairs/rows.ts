@@ -74,6 +74,8 @@ export interface RewriteRow {
   conversation: string;
   /** Index of the follow-up among the conversation's turns. */
   turn: number;
+  /** When the conversation began, where that is known. */
+  time?: string;
   /**
    * How the rewrite was made: from the follow-up, from scratch without it, for a synthesized math conversation; or that
    * it is the log's own next answer.

@@ -53,6 +53,7 @@ export const rewriteSchema: z.ZodType<RewriteRow> = z.object({
   user: z.string(),
   conversation: z.string(),
   turn: countSchema,
+  time: z.string().exactOptional(),
   source: z.enum(['rewrite', 'scratch', 'math', 'logged']),
   prompt: z.array(messageSchema),
   original: z.string(),

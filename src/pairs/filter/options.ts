@@ -80,6 +80,8 @@ export const filterOptionsSchema = z.object({
     .describe('Drops pairs with the same prompt, answers and persona as an earlier one.'),
 });
 
+export const PAIR_ORDERS = ['user', 'time'] as const;
+
 /** The filter's options, and which baseline the pairs are for. */
 export const pairOptionsSchema = filterOptionsSchema.extend({
   persona: z
@@ -103,6 +105,12 @@ export const pairOptionsSchema = filterOptionsSchema.extend({
     .default(null)
     .describe('Takes exactly so many pairs, drawn by seed: baselines of equal size. null: all pairs.'),
   seed: z.number().int().min(0).default(0).describe('Of the draw of users and pairs.'),
+  order: z
+    .enum(PAIR_ORDERS)
+    .default('user')
+    .describe(
+      'Order of the pairs. user: user by user, as the rewrites come; time: as the conversations began, those without a time last. With train_sampling_strategy sequential it is the order of training, and what many ask about at one time is learnt together.',
+    ),
 });
 
 export type FilterOptions = z.input<typeof filterOptionsSchema>;

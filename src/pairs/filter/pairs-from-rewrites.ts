@@ -21,7 +21,7 @@ export interface PairSettings extends PairOptions {
  *
  * Baselines by options alone: `persona: false` leaves the personas out of the same pairs, `filter: false` takes all,
  * `users` and `size` draw pairs of few users or an equal number (those not drawn are dropped as `not-drawn`; all pairs
- * are in memory then). Rewrites from scratch come from `rewriteAnswers` with `source: 'scratch'`; supervised training
+ * are in memory then, as they are with `order: 'time'`). Rewrites from scratch come from `rewriteAnswers` with `source: 'scratch'`; supervised training
  * on the chosen answers is `train` with `lossType: 'sft'` on the same pairs.
  *
  * @throws ConfigError for options that cannot be used and a draw that is impossible, and whatever the scorer throws
@@ -31,14 +31,28 @@ export async function* pairsFromRewrites(
   { scorer, ...input }: PairSettings,
   context: StageContext,
 ): AsyncGenerator<PreferencePair & { id: string }> {
-  const { persona, users, size, seed, ...filter } = checkOptions(pairOptionsSchema, input, 'pairs');
-  const passing = passingCandidates(candidatesOf(rows), filter, scorer, context);
+  const { persona, users, size, seed, order, ...filter } = checkOptions(pairOptionsSchema, input, 'pairs');
+  const passing = passingCandidates(
+    candidatesOf(order === 'time' ? inTime(rows) : rows),
+    filter,
+    scorer,
+    context,
+  );
   const drawn = users === null && size === null ? passing : draw(passing, { users, size, seed }, context);
   for await (const { pair } of drawn) {
     const { persona: known, ...rest } = pair;
     context.tally.leave();
     yield persona && known !== undefined ? { ...rest, persona: known } : rest;
   }
+}
+
+/** As their conversations began; memory holds all of them. */
+async function* inTime(rows: Iterable<RewriteRow> | AsyncIterable<RewriteRow>): AsyncGenerator<RewriteRow> {
+  const all: RewriteRow[] = [];
+  for await (const row of rows) all.push(row);
+  // ISO 8601 in UTC sorts as text, and this sorts behind it.
+  const LAST = '~';
+  yield* all.toSorted(({ time: a = LAST }, { time: b = LAST }) => (a < b ? -1 : a > b ? 1 : 0));
 }
 
 async function* candidatesOf(

@@ -12,6 +12,8 @@ export interface FollowUp {
   conversation: string;
   /** Index of the follow-up among the conversation's turns. */
   turn: number;
+  /** When the conversation began, where that is known. */
+  time?: string;
   /** Everything before the original answer; it ends with the message that this answers. */
   prompt: Message[];
   original: string;
@@ -82,7 +84,7 @@ export async function* followUpsOf(
  * the earlier answer that was sent back and the feedback on it.
  */
 function followUpAt(conversation: SplitConversation, turn: number): FollowUp | Dropped {
-  const { id: name, user, side, heldOut, turns } = conversation;
+  const { id: name, user, side, heldOut, time, turns } = conversation;
   const id = `${name}:${turn}`;
   if (side === 'test') return { id, reason: 'test-user' };
   if (heldOut) return { id, reason: 'held-out' };
@@ -102,6 +104,7 @@ function followUpAt(conversation: SplitConversation, turn: number): FollowUp | D
     user,
     conversation: name,
     turn,
+    ...(time !== undefined && { time }),
     prompt,
     original: original.content,
     followUp: message.content,

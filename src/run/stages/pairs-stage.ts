@@ -35,7 +35,7 @@ export function pairsStage(
         const pairs = pairsFromRewrites(source, options, open.context('pairs'));
         await open.write(stageFiles.pairs, asRows(pairs, users));
       });
-      const { persona: _, users: _users, size: _size, seed: _seed, ...filter } = options;
+      const { persona: _, users: _users, size: _size, seed: _seed, order: _order, ...filter } = options;
       const preview = await previewThresholds(candidates(rewritesOf(rewrites, setup, work)), {
         ...filter,
         signal: work.signal,

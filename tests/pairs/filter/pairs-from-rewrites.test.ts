@@ -128,6 +128,15 @@ describe('pairsFromRewrites', () => {
     expect((await pairsOf(rows, { dropDuplicates: false })).pairs).toHaveLength(3);
   });
 
+  it('come user by user as they are, or in the order of time', async () => {
+    const rows = ['2024-03-01T00:00:00Z', undefined, '2024-01-01T00:00:00Z'].map((time, i) =>
+      rewriteRow(`c${i}`, time === undefined ? {} : { time }),
+    );
+    const ids = async (order: 'user' | 'time') => (await pairsOf(rows, { order })).pairs.map(({ id }) => id);
+    expect(await ids('user')).toEqual(['c0:2', 'c1:2', 'c2:2']);
+    expect(await ids('time')).toEqual(['c2:2', 'c0:2', 'c1:2']);
+  });
+
   it('leaves the persona out of the same pairs, for the baseline without', async () => {
     const prompt = rewriteRow('a').prompt;
     const rows = [rewriteRow('a', { persona: 'one' }), rewriteRow('b', { prompt, persona: 'two' })];

@@ -164,8 +164,12 @@ function parsed(bytes: Buffer): unknown {
 function unwrapped(value: unknown): unknown[] {
   if (Array.isArray(value)) return value;
   if (!isObject(value)) return [value];
-  const wrapped = Object.values(value).find((inner) => Array.isArray(inner) && inner.some(isConversation));
-  return wrapped === undefined ? [value] : (wrapped as unknown[]);
+  const [wrapped, ...others] = Object.entries(value).filter(
+    ([name, inner]) => Array.isArray(inner) && (TURN_COLUMNS.includes(name) || inner.some(isConversation)),
+  );
+  const list = wrapped?.[1] as unknown[] | undefined;
+  // Beside a list of messages a list of conversations is something else, such as other branches.
+  return list?.some(isConversation) && others.length === 0 ? list : [value];
 }
 
 function isConversation(value: unknown): boolean {

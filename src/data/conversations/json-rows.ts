@@ -60,7 +60,9 @@ function formOf(head: Buffer, turnColumns: readonly string[]): Form {
   const text = head.toString('latin1');
   const first = text.trimStart()[0];
   if (first === '[') return { form: 'list', ...plain };
-  if (first !== '{') return { form: 'lines', ...plain };
+  // What ends where it began is a line; a list that is wrapped within one is found when the line is parsed.
+  const oneLine = text.length < HEAD_BYTES ? /^\s*\{[^\n]*\}[ \t\r]*(\n|$)/ : /^\s*\{[^\n]*\}[ \t\r]*\n/;
+  if (first !== '{' || oneLine.test(text)) return { form: 'lines', ...plain };
   const offset = wrappedList(text, turnColumns);
   if (offset !== undefined) {
     return {
@@ -82,6 +84,7 @@ function formOf(head: Buffer, turnColumns: readonly string[]): Form {
 function wrappedList(text: string, turnColumns: readonly string[]): number | undefined {
   let depth = 0;
   let list: number | undefined;
+  let listName = '';
   let key = '';
   for (let i = 0; i < text.length; i++) {
     const character = text[i];
@@ -92,12 +95,18 @@ function wrappedList(text: string, turnColumns: readonly string[]): number | und
       i = end;
     } else if (character === '{' || character === '[') {
       depth++;
-      if (depth === 2 && character === '[') list = i;
+      if (depth === 2 && character === '[') {
+        list = i;
+        listName = key;
+      }
       if (depth === 4 && list !== undefined && character === '[' && turnColumns.includes(key)) return list;
     } else if (character === '}' || character === ']') {
       depth--;
-      // The first element has no messages: a list of something else, such as of messages.
-      if (depth === 2 && list !== undefined) list = undefined;
+      // The first element has no messages: this is a list of something else, such as of messages.
+      if (depth === 2 && list !== undefined) {
+        if (turnColumns.includes(listName)) return undefined;
+        list = undefined;
+      }
       if (depth === 0) return undefined;
     }
   }

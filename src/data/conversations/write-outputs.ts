@@ -30,7 +30,7 @@ export async function writeConversationFiles(
   evaluationPath: string,
 ): Promise<number> {
   const slices = await sliceUsers(engine);
-  const query = slices === 1 ? sorted(keptTexts(sources)) : await distribute(engine, sources, slices);
+  const query = slices.length < 2 ? sorted(keptTexts(sources)) : await distribute(engine, sources, slices);
   // Slices, and rows that are copied from one file to another, must stay in their order.
   await engine.run('SET preserve_insertion_order = true');
   return placeFileAtomic(path, async (temporary) => {
@@ -41,8 +41,8 @@ export async function writeConversationFiles(
   });
 }
 
-/** Makes the table `slices` (user, slice) of consecutive users with about as much text as can be sorted at once. */
-async function sliceUsers(engine: Engine): Promise<number> {
+/** Makes the table `slices` (user, slice) of consecutive users with about as much text as can be sorted at once; their numbers. */
+async function sliceUsers(engine: Engine): Promise<number[]> {
   const [setting] = await engine.all<{ bytes: bigint }>(
     "SELECT parse_formatted_bytes(value)::BIGINT AS bytes FROM duckdb_settings() WHERE name = 'memory_limit'",
   );
@@ -51,12 +51,16 @@ async function sliceUsers(engine: Engine): Promise<number> {
     SELECT "user", CASE WHEN sum(bytes) OVER () <= ${limit * SORTED_SHARE} THEN 0
       ELSE ((sum(bytes) OVER (ORDER BY "user") - 1) // ${Math.ceil(limit * SLICE_SHARE)})::INTEGER END AS slice
     FROM (SELECT kept."user", sum(bytes + ${ROW_BYTES}) AS bytes FROM kept JOIN rows USING (place) GROUP BY kept."user")`);
-  const [last] = await engine.all<{ slice: number | null }>('SELECT max(slice) AS slice FROM slices');
-  return Number(last?.slice ?? 0) + 1;
+  const found = await engine.all<{ slice: number }>('SELECT DISTINCT slice FROM slices ORDER BY slice');
+  return found.map(({ slice }) => slice);
 }
 
 /** Writes a folder of files for each slice; returns the query over them, slice by slice in order. */
-async function distribute(engine: Engine, sources: readonly RowSource[], slices: number): Promise<string> {
+async function distribute(
+  engine: Engine,
+  sources: readonly RowSource[],
+  slices: readonly number[],
+): Promise<string> {
   const folder = join(engine.folder, 'slices');
   await engine.run(`SET partitioned_write_flush_threshold = ${COLLECTED_ROWS}`);
   await copy(
@@ -66,10 +70,9 @@ async function distribute(engine: Engine, sources: readonly RowSource[], slices:
     'FORMAT parquet, PARTITION_BY (slice), ROW_GROUP_SIZE 2048, COMPRESSION lz4',
   );
   const files = (slice: number) => sqlText(join(folder, `slice=${slice}`, '*.parquet'));
-  return Array.from(
-    { length: slices },
-    (_, slice) => `(${sorted(`SELECT * FROM read_parquet(${files(slice)}, hive_partitioning = false)`)})`,
-  ).join(' UNION ALL ');
+  return slices
+    .map((slice) => `(${sorted(`SELECT * FROM read_parquet(${files(slice)}, hive_partitioning = false)`)})`)
+    .join(' UNION ALL ');
 }
 
 function keptTexts(sources: readonly RowSource[]): string {

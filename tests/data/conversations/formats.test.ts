@@ -155,6 +155,15 @@ describe('forms of rows', () => {
   });
 });
 
+it('a list of conversations beside messages is left alone', async () => {
+  const row = { id: 'a', messages: messages('Q', 'A'), branches: [{ messages: messages('Q', 'B') }] };
+  const backwards = Object.fromEntries(Object.entries({ ...row, id: 'b' }).reverse());
+  for (const rows of [[row], [backwards], [row, backwards], [JSON.stringify(row, null, 1)]]) {
+    const { conversations } = await read(writeLines(folder.path('b.json'), rows));
+    expect(conversations.map(({ turns }) => turns)).toEqual(rows.map(() => messages('Q', 'A')));
+  }
+});
+
 describe('columns of other names', () => {
   const row = {
     meta: { key: 'k', who: { name: 'Ann' } },

@@ -44,14 +44,16 @@ async function readExample(command: Command): Promise<ResolvedRunConfig> {
   const { config } = readRunConfig(join(folder, 'config.yaml'));
   const { outputDir = newRunFolder(), ...flags } = readTrainFlags(command, {}).options;
   refuseRunOptions(flags);
-  const { conversations } = config.sections;
-  if (conversations === null || config.train === null) throw new Error('the example lacks a section');
+  const { conversations, personas } = config.sections;
+  if (conversations === null || personas === null || config.train === null)
+    throw new Error('the example lacks a section');
   return {
     ...config,
     outputDir,
     sections: {
       ...config.sections,
       conversations: { ...conversations, input: [join(folder, 'conversations.jsonl')] },
+      personas: { ...personas, file: join(folder, 'personas.jsonl') },
     },
     train: { ...config.train, evalPairs: [heldOutFile(outputDir)], ...flags },
   };

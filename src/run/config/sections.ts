@@ -25,11 +25,15 @@ export const sectionSchemas = {
   users: feedbackUserOptionsSchema.extend({ template: template() }),
   personas: personaOptionsSchema.extend({
     method: z
-      .enum(['generate', 'quote'])
+      .enum(['generate', 'quote', 'given'])
       .default('generate')
       .describe(
-        "generate: the model sums up what the user wants (section 2.2); quote: the user's newest feedback in the user's own words, for models too small to sum up, with nothing asked.",
+        "generate: the model sums up what the user wants (section 2.2); quote: the user's newest feedback in the user's own words, for models too small to sum up, with nothing asked; given: what a file says.",
       ),
+    file: file()
+      .nullable()
+      .default(null)
+      .describe('Personas of method given: JSONL rows with user (as in conversations.parquet) and persona.'),
     template: template(),
   }),
   math: mathOptionsSchema.extend({
@@ -83,6 +87,6 @@ export function asksModel(stage: AskingStage, sections: Sections): boolean {
   const { users, personas, rewrite, math } = sections;
   if (sections[stage] === null) return false;
   if (stage === 'users') return users?.method !== 'rule';
-  if (stage === 'personas') return personas?.method !== 'quote';
+  if (stage === 'personas') return personas?.method === 'generate';
   return stage !== 'rewrite' || rewrite?.source !== 'logged' || math !== null;
 }

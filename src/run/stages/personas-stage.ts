@@ -1,5 +1,8 @@
 import { existsSync } from 'node:fs';
 import { join } from 'node:path';
+import { z } from 'zod';
+import { ConfigError } from '../../errors.js';
+import { givenPersonas } from '../../pairs/personas/given-personas.js';
 import { inferPersonas } from '../../pairs/personas/infer-personas.js';
 import { quotePersonas } from '../../pairs/personas/quote-personas.js';
 import { createPersonaTemplate, loadPersonaTemplate } from '../../pairs/prompts/persona.js';
@@ -12,7 +15,7 @@ import type { RunStage, StageInput, StageWork } from '../stage.js';
 import { askingStage, quietStage } from './asking-stage.js';
 import { type StageBooks, withBooks } from './books.js';
 import { classifiedMessages, keptUsers } from './classified-messages.js';
-import { type StageSetup, stageFiles, trainingConversations } from './setup.js';
+import { givenFiles, type StageSetup, stageFiles, trainingConversations } from './setup.js';
 
 /**
  * Infers how each user wants answers. Where only the conversations have changed since the last time, the personas of
@@ -20,10 +23,17 @@ import { type StageSetup, stageFiles, trainingConversations } from './setup.js';
  */
 export function personasStage(
   setup: StageSetup,
-  { method, ...options }: SectionOptions<'personas'>,
+  { method, file, ...options }: SectionOptions<'personas'>,
   inputs: PersonaInputs,
 ): RunStage {
-  return method === 'quote' ? quotedPersonas(setup, inputs) : inferredPersonas(setup, options, inputs);
+  switch (method) {
+    case 'generate':
+      return inferredPersonas(setup, options, inputs);
+    case 'quote':
+      return quotedPersonas(setup, inputs);
+    case 'given':
+      return knownPersonas(setup, file, inputs);
+  }
 }
 
 export interface PersonaInputs {
@@ -47,9 +57,34 @@ function quotedPersonas(setup: StageSetup, inputs: PersonaInputs): RunStage {
   });
 }
 
+/** A file of personas. */
+const givenPersonaSchema = z.object({ user: z.string().min(1), persona: z.string() });
+
+function knownPersonas(setup: StageSetup, file: string | null, inputs: PersonaInputs): RunStage {
+  if (file === null) throw new ConfigError('personas: method given needs a file');
+  const given = givenFiles('given personas', [file]);
+  return quietStage({
+    name: 'personas',
+    version: 1,
+    options: { method: 'given' },
+    templates: {},
+    inputs: [...readBy(inputs), given],
+    async run(work) {
+      const personas = new Map<string, string>();
+      for (const path of await given.files()) {
+        for await (const { user, persona } of readRows(path, givenPersonaSchema)) personas.set(user, persona);
+      }
+      const { conversations, classified } = await historiesOf(inputs, setup, work);
+      return writePersonas(work, (open) =>
+        givenPersonas(conversations, classified, personas, open.context('users')),
+      );
+    },
+  });
+}
+
 function inferredPersonas(
   setup: StageSetup,
-  { template: path, ...options }: Omit<SectionOptions<'personas'>, 'method'>,
+  { template: path, ...options }: Omit<SectionOptions<'personas'>, 'method' | 'file'>,
   inputs: PersonaInputs,
 ): RunStage {
   const template = path === null ? createPersonaTemplate() : loadPersonaTemplate(path);

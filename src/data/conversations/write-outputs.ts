@@ -7,11 +7,7 @@ import { PLACES_OF_FILE, type RowSource } from './row-source.js';
 import { CONVERSATION_ORDER } from './split.js';
 import { textsOf } from './texts.js';
 
-/**
- * Shares of the engine's memory that are sorted at once, where that is all and where more follows: its sort wants all
- * of it in memory, and what was sorted last is still being written then.
- */
-const SORTED_SHARE = 0.6;
+/** Share of the engine's memory that is sorted at once: its sort wants all of it in memory, and room beside it. */
 const SLICE_SHARE = 0.25;
 /** What a conversation takes in the sort beside its texts, in bytes, about. */
 const ROW_BYTES = 500;
@@ -19,9 +15,9 @@ const ROW_BYTES = 500;
 const COLLECTED_ROWS = 4096;
 
 /**
- * Writes what is in `kept`, by user and time, and beside it the users of the pool alone; `path` appears last. Where
- * there is more text than can be sorted at once, it is first distributed over files of consecutive users, which are
- * then sorted one after the other. Returns how many conversations there are.
+ * Writes what is in `kept`, by user and time, and beside it the users of the pool alone; `path` appears last. Texts are
+ * first distributed over files of consecutive users, each of which can be sorted in memory, and those are then sorted
+ * one after the other. Returns how many conversations there are.
  */
 export async function writeConversationFiles(
   engine: Engine,
@@ -29,10 +25,10 @@ export async function writeConversationFiles(
   path: string,
   evaluationPath: string,
 ): Promise<number> {
-  const slices = await sliceUsers(engine);
-  const query = slices.length < 2 ? sorted(keptTexts(sources)) : await distribute(engine, sources, slices);
-  // Slices, and rows that are copied from one file to another, must stay in their order.
-  await engine.run('SET preserve_insertion_order = true');
+  const query = await distribute(engine, sources, await sliceUsers(engine));
+  // Slices, and rows that are copied from one file to another, must stay in their order. Threads that write what
+  // comes out of a sort wait for each other so much that one alone is faster than two.
+  await engine.run('SET preserve_insertion_order = true; SET threads = 1');
   return placeFileAtomic(path, async (temporary) => {
     const written = await copy(engine, query, temporary, FILE_FORMAT);
     const pool = `SELECT * FROM read_parquet(${sqlText(temporary)}) WHERE "user" IN (SELECT "user" FROM sides WHERE pooled)`;
@@ -48,8 +44,7 @@ async function sliceUsers(engine: Engine): Promise<number[]> {
   );
   const limit = Number(setting?.bytes ?? 0n);
   await engine.run(`CREATE TEMP TABLE slices AS
-    SELECT "user", CASE WHEN sum(bytes) OVER () <= ${limit * SORTED_SHARE} THEN 0
-      ELSE ((sum(bytes) OVER (ORDER BY "user") - 1) // ${Math.ceil(limit * SLICE_SHARE)})::INTEGER END AS slice
+    SELECT "user", ((sum(bytes) OVER (ORDER BY "user") - 1) // ${Math.ceil(limit * SLICE_SHARE)})::INTEGER AS slice
     FROM (SELECT kept."user", sum(bytes + ${ROW_BYTES}) AS bytes FROM kept JOIN rows USING (place) GROUP BY kept."user")`);
   const found = await engine.all<{ slice: number }>('SELECT DISTINCT slice FROM slices ORDER BY slice');
   return found.map(({ slice }) => slice);
@@ -61,25 +56,19 @@ async function distribute(
   sources: readonly RowSource[],
   slices: readonly number[],
 ): Promise<string> {
+  const keys =
+    'SELECT kept.*, plain, slice FROM kept JOIN rows USING (place) JOIN slices ON slices."user" = kept."user"';
+  const texts = textsOf(sources, keys);
+  // Nothing is left: an empty file of the right columns.
+  if (slices.length === 0) return sorted(texts);
   const folder = join(engine.folder, 'slices');
   await engine.run(`SET partitioned_write_flush_threshold = ${COLLECTED_ROWS}`);
-  await copy(
-    engine,
-    keptTexts(sources),
-    folder,
-    'FORMAT parquet, PARTITION_BY (slice), ROW_GROUP_SIZE 2048, COMPRESSION lz4',
-  );
+  const format = 'FORMAT parquet, PARTITION_BY (slice), ROW_GROUP_SIZE 2048, COMPRESSION lz4';
+  await copy(engine, texts, folder, format);
   const files = (slice: number) => sqlText(join(folder, `slice=${slice}`, '*.parquet'));
   return slices
     .map((slice) => `(${sorted(`SELECT * FROM read_parquet(${files(slice)}, hive_partitioning = false)`)})`)
     .join(' UNION ALL ');
-}
-
-function keptTexts(sources: readonly RowSource[]): string {
-  return textsOf(
-    sources,
-    'SELECT kept.*, plain, slice FROM kept JOIN rows USING (place) JOIN slices ON slices."user" = kept."user"',
-  );
 }
 
 function sorted(query: string): string {

@@ -101,7 +101,7 @@ function parseOptions(): Options {
     .option('--rows <list>', 'numbers of rows, comma-separated', counts, [10_000, 100_000, 1_000_000])
     .option('--rounds <n>', 'times that everything is run, in turn', count, 3)
     .option('--threads <n>', 'threads of the engine, on both sides', count, availableParallelism())
-    .option('--memory-limit <bytes>', "of the engine's data, on both sides", '1400MB')
+    .option('--memory-limit <bytes>', "of the engine's data, on both sides", '1GB')
     .option('--folder <folder>', 'where the logs are generated, or found again; they stay there')
     .option('--quick', 'two thousand rows, once: whether everything runs', false)
     .parse()

@@ -138,7 +138,7 @@ export const ingestOptionsSchema = z.strictObject({
     .string()
     .regex(/^\s*\d+(\.\d+)?\s*[KMGT]i?B\s*$/i, 'bytes with a unit, such as 900MB')
     .refine((written) => bytesOf(written) >= MIN_MEMORY, 'at least 400MB')
-    .default('1400MB')
+    .default('1GB')
     .describe(
       "Memory of the engine's data, at least 400MB; beyond it, it writes to the temporary folder. The process takes some hundred MB more.",
     ),

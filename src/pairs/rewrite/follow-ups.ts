@@ -3,6 +3,7 @@ import type { ConversationTurn, SplitConversation } from '../../data/conversatio
 import type { Message } from '../../data/pairs.js';
 import type { Dropped, Tally } from '../../data/tally.js';
 import type { ClassifiedMessage } from '../rows.js';
+import type { FollowUpChoice } from './options.js';
 
 /** A re-attempt with feedback, and what it is about. */
 export interface FollowUp {
@@ -35,9 +36,13 @@ export interface LoggedFollowUp extends FollowUp {
 /** The turns of each conversation that are re-attempts with feedback, and whose they are. */
 export type FollowUpTurns = Map<string, { user: string; turns: Set<number> }>;
 
-/** Reads all messages; those of other types are dropped under the name of their type. */
+/**
+ * Reads all messages; those of other types are dropped under the name of their type, and where only the first follow-up
+ * of a conversation counts, the others as `later-follow-up`.
+ */
 export async function collectFollowUps(
   messages: Iterable<ClassifiedMessage> | AsyncIterable<ClassifiedMessage>,
+  choice: FollowUpChoice,
   tally: Tally,
 ): Promise<FollowUpTurns> {
   const followUps: FollowUpTurns = new Map();
@@ -51,7 +56,18 @@ export async function collectFollowUps(
     if (turns.has(turn)) tally.drop({ id: `${conversation}:${turn}`, reason: 'duplicate-message', user });
     followUps.set(conversation, { user, turns: turns.add(turn) });
   }
+  if (choice === 'first') keepFirst(followUps, tally);
   return followUps;
+}
+
+function keepFirst(followUps: FollowUpTurns, tally: Tally): void {
+  for (const [conversation, { user, turns }] of followUps) {
+    const first = Math.min(...turns);
+    for (const turn of turns) {
+      if (turn !== first) tally.drop({ id: `${conversation}:${turn}`, reason: 'later-follow-up', user });
+    }
+    followUps.set(conversation, { user, turns: new Set([first]) });
+  }
 }
 
 /**

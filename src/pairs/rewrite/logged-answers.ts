@@ -6,11 +6,14 @@ import { refusalIn } from '../refusals.js';
 import type { RewriteRow } from '../rows.js';
 import type { StageContext } from '../stage.js';
 import { collectFollowUps, followUpsOf, type LoggedFollowUp } from './follow-ups.js';
+import type { FollowUpChoice } from './options.js';
 import type { RewriteInput } from './rewrite-answers.js';
 
 export interface LoggedOptions {
   /** Whether rows carry the user's persona. Default true. */
   persona?: boolean;
+  /** Which follow-ups of a conversation count. Default `all`. */
+  followUps?: FollowUpChoice;
 }
 
 /**
@@ -22,10 +25,10 @@ export interface LoggedOptions {
  */
 export async function* loggedAnswers(
   { conversations, messages, personas = new Map() }: RewriteInput,
-  { persona: withPersona = true }: LoggedOptions,
+  { persona: withPersona = true, followUps = 'all' }: LoggedOptions,
   { tally }: StageContext,
 ): AsyncGenerator<RewriteRow> {
-  const wanted = await collectFollowUps(messages, tally);
+  const wanted = await collectFollowUps(messages, followUps, tally);
   for await (const followUp of followUpsOf(conversations, wanted, tally)) {
     const { logged, ...known } = followUp;
     const problem = unusable(followUp);

@@ -4,6 +4,9 @@ import { writingFields } from '../writing-options.js';
 
 export const REWRITE_SOURCES = ['rewrite', 'scratch', 'math'] as const;
 
+export const FOLLOW_UPS = ['all', 'first'] as const;
+export type FollowUpChoice = (typeof FOLLOW_UPS)[number];
+
 export const rewriteOptionsSchema = z.object({
   source: z
     .enum(REWRITE_SOURCES)
@@ -16,6 +19,12 @@ export const rewriteOptionsSchema = z.object({
     .default(true)
     .describe(
       "Shows the user's persona to the model, as system message, and puts it into the rows. Users without one do without.",
+    ),
+  followUps: z
+    .enum(FOLLOW_UPS)
+    .default('all')
+    .describe(
+      'Which re-attempts with feedback of a conversation count. first: only the first, for classifications that can be trusted less the longer a conversation is.',
     ),
   ...writingFields,
 });

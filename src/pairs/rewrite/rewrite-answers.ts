@@ -64,7 +64,7 @@ export async function* rewriteAnswers(
     personaTemplate: personaTemplate ?? createPersonaTemplate(),
   };
   const { tally, signal, onProgress } = context;
-  const wanted = await collectFollowUps(messages, tally);
+  const wanted = await collectFollowUps(messages, options.followUps, tally);
   const total = [...wanted.values()].reduce((sum, { turns }) => sum + turns.size, 0);
 
   async function* questions(): AsyncGenerator<Question<Subject>> {

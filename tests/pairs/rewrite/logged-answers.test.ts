@@ -14,11 +14,14 @@ function sentBack({ id, user }: SplitConversation, ...turns: number[]): Classifi
 async function logged(
   talk: SplitConversation,
   turns: number[],
-  { personas, persona }: { personas?: Map<string, string>; persona?: boolean } = {},
+  {
+    personas,
+    ...options
+  }: { personas?: Map<string, string>; persona?: boolean; followUps?: 'all' | 'first' } = {},
 ) {
   const context = watchedContext('user messages');
   const input = { conversations: [talk], messages: sentBack(talk, ...turns), ...(personas && { personas }) };
-  const rows = await all(loggedAnswers(input, persona === undefined ? {} : { persona }, context));
+  const rows = await all(loggedAnswers(input, options, context));
   return { rows, counts: context.tally.counts() };
 }
 
@@ -74,5 +77,12 @@ describe('loggedAnswers', () => {
     const { rows, counts } = await logged(talk, [2, 4]);
     expect(rows.map(({ id, original, rewrite }) => [id, original, rewrite])).toEqual([['c:4', '2', '3']]);
     expect(counts.dropped).toEqual({ 'sent-back-again': 1 });
+  });
+
+  it('looks at the first follow-up of a conversation alone where that is wanted', async () => {
+    const talk = conversation('c', ['u: tea?', 'a: 1', 'u: shorter', 'a: 2', 'u: thanks', 'a: 3']);
+    const { rows, counts } = await logged(talk, [2, 4], { followUps: 'first' });
+    expect(rows.map(({ id, original, rewrite }) => [id, original, rewrite])).toEqual([['c:2', '1', '2']]);
+    expect(counts).toMatchObject({ in: 2, out: 1, dropped: { 'later-follow-up': 1 } });
   });
 });

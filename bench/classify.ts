@@ -8,7 +8,7 @@
  */
 import { readFileSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';
-import { Command, InvalidArgumentError, Option } from 'commander';
+import { Command, Option } from 'commander';
 import type { SplitConversation } from '../src/data/conversation.js';
 import { Tally } from '../src/data/tally.js';
 import type { ChatModel } from '../src/llm/chat-model.js';
@@ -21,6 +21,7 @@ import { FOLLOW_UP_TYPES } from '../src/pairs/rows.js';
 import { machineReport } from '../src/runtime/device-report.js';
 import { locateSmolLm2 } from '../src/runtime/install/location.js';
 import { type Agreement, agreement } from './support/agreement.js';
+import { count } from './support/counts.js';
 import { rounded } from './support/statistics.js';
 
 interface Labelled {
@@ -171,11 +172,4 @@ function shown(result: Agreement): Agreement {
 function percent({ accuracy, interval }: Agreement): string {
   const [value, low, high] = [accuracy, ...interval].map((each) => (100 * each).toFixed(1));
   return `${value}% (${low} to ${high})`;
-}
-
-function count(value: string): number {
-  const number = Number(value);
-  if (!Number.isInteger(number) || number < 1)
-    throw new InvalidArgumentError('Expected a whole number from 1.');
-  return number;
 }

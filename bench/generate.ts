@@ -1,9 +1,10 @@
 /** How many tokens a second come out of sampling one prompt, against transformers' generate() in the same run. */
 
 import { availableParallelism } from 'node:os';
-import { Command, InvalidArgumentError, Option } from 'commander';
+import { Command, Option } from 'commander';
 import { machineReport } from '../src/runtime/device-report.js';
 import { runChild, runProgram } from './support/child.js';
+import { count, counts } from './support/counts.js';
 import type { GenerateReport, GenerateRequest } from './support/generate-child.js';
 import { peerPython, peerScript } from './support/peer-python.js';
 import { SMOLLM2_135M } from './support/random-model.js';
@@ -152,15 +153,4 @@ function parseOptions(): Options {
   }
   if (given.peer) peerPython(given.python);
   return given;
-}
-
-function counts(value: string): number[] {
-  return value.split(',').map(count);
-}
-
-function count(value: string): number {
-  const number = Number(value);
-  if (!Number.isInteger(number) || number < 1)
-    throw new InvalidArgumentError('Expected a whole number from 1.');
-  return number;
 }

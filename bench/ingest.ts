@@ -6,9 +6,10 @@
 import { existsSync, mkdirSync, mkdtempSync, rmSync } from 'node:fs';
 import { availableParallelism, tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { Command, InvalidArgumentError } from 'commander';
+import { Command } from 'commander';
 import { machineReport } from '../src/runtime/device-report.js';
 import { runChild } from './support/child.js';
+import { count, counts } from './support/counts.js';
 import type { IngestReport, IngestRequest } from './support/ingest-child.js';
 import { median, rounded } from './support/statistics.js';
 
@@ -107,15 +108,4 @@ function parseOptions(): Options {
     .parse()
     .opts<Options>();
   return given.quick ? { ...given, rows: [2000], rounds: 1 } : given;
-}
-
-function counts(value: string): number[] {
-  return value.split(',').map(count);
-}
-
-function count(value: string): number {
-  const number = Number(value);
-  if (!Number.isInteger(number) || number < 1)
-    throw new InvalidArgumentError('Expected a whole number from 1.');
-  return number;
 }

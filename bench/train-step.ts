@@ -7,6 +7,7 @@ import { availableParallelism } from 'node:os';
 import { Command, InvalidArgumentError, Option } from 'commander';
 import { machineReport } from '../src/runtime/device-report.js';
 import { runChild, runProgram } from './support/child.js';
+import { count } from './support/counts.js';
 import { type PairLengths, type StepFlops, stepFlops, totalFlops } from './support/flops.js';
 import type { MatmulReport, MatmulRequest } from './support/matmul-rate-child.js';
 import { peerPython, peerScript } from './support/peer-python.js';
@@ -260,11 +261,4 @@ function parseOptions(): Options {
       return name;
     });
   }
-}
-
-function count(value: string): number {
-  const number = Number(value);
-  if (!Number.isInteger(number) || number < 1)
-    throw new InvalidArgumentError('Expected a whole number from 1.');
-  return number;
 }

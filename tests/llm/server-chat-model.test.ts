@@ -3,39 +3,23 @@
 import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { afterEach, describe, expect, it } from 'vitest';
+import { describe, expect, it } from 'vitest';
 import { ConfigError, LlmApiError } from '../../src/errors.js';
-import type { ChatModel } from '../../src/llm/chat-model.js';
 import { createServerChatModel } from '../../src/llm/server/server-chat-model.js';
 import { writeTinyModel } from '../support/tiny-model.js';
 import {
   ask,
   type Behaviour,
   collect,
-  type FakeServer,
   sendError,
   sendJson,
   sendReply,
   serverOptions,
   startFakeServer,
 } from './fake-server.js';
+import { fakeServerModels } from './fake-server-models.js';
 
-const open: { close(): Promise<void> }[] = [];
-afterEach(async () => {
-  for (const each of open.splice(0)) await each.close();
-});
-
-async function setup(
-  behave: Behaviour,
-  options: Parameters<typeof serverOptions>[1] = {},
-  apiKey?: string,
-): Promise<{ server: FakeServer; model: ChatModel }> {
-  const server = await startFakeServer(behave);
-  open.push(server);
-  const model = await createServerChatModel(serverOptions(server, options), { apiKey });
-  open.push({ close: () => model.dispose() });
-  return { server, model };
-}
+const { open, setup } = fakeServerModels();
 
 describe.each([true, false])('replies with stream: %s', (stream) => {
   it('come with text, reason and tokens, and the request is what was asked for', async () => {

@@ -3,37 +3,13 @@
 import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { afterEach, describe, expect, it } from 'vitest';
+import { describe, expect, it } from 'vitest';
 import { ConfigError, LlmApiError } from '../../src/errors.js';
-import type { ChatModel } from '../../src/llm/chat-model.js';
-import { createServerChatModel } from '../../src/llm/server/server-chat-model.js';
 import { writeTinyModel } from '../support/tiny-model.js';
-import {
-  ask,
-  type Behaviour,
-  collect,
-  type FakeServer,
-  sendError,
-  sendJson,
-  sendReply,
-  serverOptions,
-  startFakeServer,
-} from './fake-server.js';
+import { ask, type Behaviour, collect, sendError, sendJson, sendReply } from './fake-server.js';
+import { fakeServerModels } from './fake-server-models.js';
 
-const open: { close(): Promise<void> }[] = [];
-afterEach(async () => {
-  for (const each of open.splice(0)) await each.close();
-});
-
-async function setup(
-  behave: Behaviour,
-  options: Parameters<typeof serverOptions>[1] = {},
-): Promise<{ server: FakeServer; model: ChatModel }> {
-  const server = await startFakeServer(behave);
-  const model = await createServerChatModel(serverOptions(server, options));
-  open.push(server, { close: () => model.dispose() });
-  return { server, model };
-}
+const { setup } = fakeServerModels();
 
 const likeliest = (tokens: Record<string, number>): Behaviour => {
   const top_logprobs = Object.entries(tokens).map(([token, p]) => ({

@@ -2,9 +2,8 @@
 
 import type { ServerResponse } from 'node:http';
 import { inspect } from 'node:util';
-import { afterEach, describe, expect, it } from 'vitest';
+import { describe, expect, it } from 'vitest';
 import { ConfigError, LlmApiError } from '../../src/errors.js';
-import type { ChatModel } from '../../src/llm/chat-model.js';
 import { createServerChatModel } from '../../src/llm/server/server-chat-model.js';
 import {
   type Asked,
@@ -21,23 +20,9 @@ import {
   startFakeServer,
   startStream,
 } from './fake-server.js';
+import { fakeServerModels } from './fake-server-models.js';
 
-const open: { close(): Promise<void> }[] = [];
-afterEach(async () => {
-  for (const each of open.splice(0)) await each.close();
-});
-
-async function setup(
-  behave: Behaviour,
-  options: Parameters<typeof serverOptions>[1] = {},
-  apiKey?: string,
-): Promise<{ server: FakeServer; model: ChatModel }> {
-  const server = await startFakeServer(behave);
-  open.push(server);
-  const model = await createServerChatModel(serverOptions(server, options), { apiKey });
-  open.push({ close: () => model.dispose() });
-  return { server, model };
-}
+const { open, setup } = fakeServerModels();
 
 /** Misbehaves the first `times` times, then answers. */
 const first =

@@ -2,6 +2,7 @@ import { writeFileSync } from 'node:fs';
 import { describe, expect, it } from 'vitest';
 import {
   ingest,
+  ingestRows,
   messages,
   NO_FILTERS,
   readLines,
@@ -17,13 +18,7 @@ const user = (content: unknown) => ({ role: 'user', content });
 const assistant = (content: unknown) => ({ role: 'assistant', content });
 const system = (content: unknown) => ({ role: 'system', content });
 
-const read = (rows: readonly unknown[], more = {}) =>
-  ingest({
-    input: writeLines(folder.path('in.jsonl'), rows),
-    output: folder.path('out'),
-    ...NO_FILTERS,
-    ...more,
-  });
+const read = (rows: readonly unknown[], more = {}) => ingestRows(folder, rows, more);
 
 /** What comes of one row beside a good one. */
 async function outcome(row: unknown, more = {}) {

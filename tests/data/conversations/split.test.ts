@@ -2,7 +2,7 @@ import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import { readConversations } from '../../../src/data/conversations/conversation-file.js';
 import { splitSide } from '../../../src/data/conversations/split.js';
-import { all, ingest, messages, NO_FILTERS, temporaryFolder, writeLines } from './support.js';
+import { all, ingestRows, messages, temporaryFolder } from './support.js';
 
 const folder = temporaryFolder();
 const day = (number: number) => new Date(Date.UTC(2024, 0, 1 + number)).toISOString();
@@ -11,13 +11,7 @@ const log = (user: string, number: number, more = {}) => ({
   ...more,
 });
 const logs = (user: string, count: number) => Array.from({ length: count }, (_, i) => log(user, i));
-const read = (rows: readonly unknown[], more = {}) =>
-  ingest({
-    input: writeLines(folder.path('in.jsonl'), rows),
-    output: folder.path('out'),
-    ...NO_FILTERS,
-    ...more,
-  });
+const read = (rows: readonly unknown[], more = {}) => ingestRows(folder, rows, more);
 
 /** The first name of a kind that falls on a side. */
 const onSide = (side: 'train' | 'test', kind = 'user') => {

@@ -72,6 +72,16 @@ export async function ingest(options: IngestOptions): Promise<Ingested> {
   };
 }
 
+/** Ingests rows without filters, or with those of `more`, and reads everything that came of it. */
+export function ingestRows(
+  folder: { path: (name: string) => string },
+  rows: readonly unknown[],
+  more: object = {},
+): Promise<Ingested> {
+  const input = writeLines(folder.path('in.jsonl'), rows);
+  return ingest({ input, output: folder.path('out'), ...NO_FILTERS, ...more });
+}
+
 export async function all<Item>(items: AsyncIterable<Item>): Promise<Item[]> {
   const list: Item[] = [];
   for await (const item of items) list.push(item);

@@ -54,8 +54,8 @@ export function packedAttention(g: GraphBuilder, inputs: AttentionInputs, layout
 }
 
 /**
- * With `P` the probabilities, computed anew, and `O = P V`: `dV = P^T dO`, `dS = P * (dO V^T - rowsum(dO * O))`, `dQ = dS K`,
- * `dK = dS^T Q`; keys and values of the prompt gather from all three rectangles.
+ * With `P` the probabilities, computed anew, and `O = P V`: `dV = P^T dO`, `dS = P * (dO V^T - rowsum(dO * O))`,
+ * `dQ = dS K`, `dK = dS^T Q`; keys and values of the prompt gather from all three rectangles.
  *
  * @param dOutput dO, `[KV, G, N, hd]`
  * @param rowSums `rowsum(dO * O)`, float32 `[KV, G, N, 1]`

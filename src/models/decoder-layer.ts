@@ -50,7 +50,7 @@ function layoutInputs(pairs: number): Record<string, DType> {
 
 /**
  * What the forward pass keeps for the backward pass, beside its input x. Attention's probabilities are not among it:
- * they are as much again as all the rest, and cost little to compute anew.
+ * they are nearly as much again as all the rest, and cost little to compute anew.
  */
 function savedInputs({ config, activationDtype }: LayerSpec): Record<string, DType> {
   const names = ['q', 'k', 'v', 'attended', 'middle', 'gateOut', 'upOut'];

@@ -16,6 +16,14 @@ export function concatRows(parts: readonly Tensor[]): Tensor {
   })[0] as Tensor;
 }
 
+/** A tensor of zeros. */
+export function zeros(dtype: DType, shape: readonly number[]): Tensor {
+  return execute('Fill', [tensor('int32', [shape.length], shape), tensor(dtype, [], [0])], {
+    T: attr.type(dtype),
+    index_type: attr.type('int32'),
+  })[0] as Tensor;
+}
+
 /** `x` in `dtype`, as a tensor of its own: a copy, or the same memory where it has that dtype already. */
 export function castTensor(x: Tensor, dtype: DType): Tensor {
   const attributes = { SrcT: attr.type(x.dtype), DstT: attr.type(dtype) };

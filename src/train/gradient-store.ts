@@ -4,8 +4,8 @@ import type { GradientRows } from '../models/passes.js';
 import { attr } from '../runtime/attributes.js';
 import { execute } from '../runtime/execute.js';
 import { call, defineFunction, type GraphFunction } from '../runtime/graph-function.js';
-import { disposeAll, keep, scope, type Tensor, tensor } from '../runtime/tensor.js';
-import { castTensor } from '../runtime/tensor-ops.js';
+import { disposeAll, scope, type Tensor, tensor } from '../runtime/tensor.js';
+import { castTensor, zeros } from '../runtime/tensor-ops.js';
 import { Variable } from '../runtime/variable.js';
 
 type Held = { kind: 'once'; gradient: Tensor } | { kind: 'sum'; sum: Variable };
@@ -76,7 +76,7 @@ export class GradientStore {
   /** In place: a matrix of a vocabulary's size, made for a few rows, would be the largest thing in memory. */
   #addRows(id: string, gradient: Tensor, { indices, count }: GradientRows): void {
     const held = this.#held.get(id);
-    if (held === undefined) this.#startSum(id, zeros([count, ...gradient.shape.slice(1)]));
+    if (held === undefined) this.#startZeros(id, [count, ...gradient.shape.slice(1)]);
     else if (held.kind === 'once') this.#startSum(id, held.gradient);
     const { sum } = this.#held.get(id) as { sum: Variable };
     execute(
@@ -88,21 +88,16 @@ export class GradientStore {
     disposeAll([gradient, indices]);
   }
 
+  #startZeros(id: string, shape: readonly number[]): void {
+    this.#held.set(id, { kind: 'sum', sum: scope(() => new Variable(zeros('float32', shape))) });
+  }
+
   #startSum(id: string, first: Tensor): Variable {
     const sum = scope(() => new Variable(castTensor(first, 'float32')));
     first.dispose();
     this.#held.set(id, { kind: 'sum', sum });
     return sum;
   }
-}
-
-function zeros(shape: readonly number[]): Tensor {
-  return scope(() => {
-    const inputs = [tensor('int32', [shape.length], shape), tensor('float32', [], [0])];
-    return keep(
-      execute('Fill', inputs, { T: attr.type('float32'), index_type: attr.type('int32') })[0] as Tensor,
-    );
-  });
 }
 
 /** `min(1, maxNorm / (norm + 1e-6))`, as torch.nn.utils.clip_grad_norm_; 1 where `maxNorm` is 0. */

@@ -1,9 +1,8 @@
 /** Sequences that are decoded together: where each stands, and the keys and values of all layers. */
 
-import { attr } from '../../runtime/attributes.js';
-import { execute } from '../../runtime/execute.js';
 import { callNamedAsync } from '../../runtime/named-function.js';
 import { disposeAll, keep, scope, type Tensor, tensor } from '../../runtime/tensor.js';
+import { zeros } from '../../runtime/tensor-ops.js';
 import { layerInput } from './functions.js';
 import {
   concatPrompts,
@@ -189,6 +188,7 @@ export class DecodeBatch {
     const room = nextRoom(this.#room);
     if (this.#own === null) {
       const shape = [numKeyValueHeads, this.#sequences.length, room, headDim];
+      // Not just unwritten memory: a masked key of NaN would still make its sequence NaN.
       const caches = () =>
         Array.from({ length: numLayers }, () => scope(() => keep(zeros(this.#loaded.model.dtype, shape))));
       this.#own = { keys: caches(), values: caches() };
@@ -252,13 +252,4 @@ function replaceEach(tensors: Tensor[], make: (old: Tensor) => Tensor): void {
     old.dispose();
     tensors[i] = made;
   });
-}
-
-/** Not just unwritten memory: a masked key of NaN would still make its sequence NaN. */
-function zeros(dtype: Tensor['dtype'], shape: readonly number[]): Tensor {
-  const value = tensor(dtype, [], [0]);
-  return execute('Fill', [tensor('int32', [shape.length], shape), value], {
-    T: attr.type(dtype),
-    index_type: attr.type('int32'),
-  })[0]!;
 }

@@ -1,7 +1,6 @@
 import { writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import type { Command } from 'commander';
-import { writePairs } from '../data/pairs.js';
 import type { RunSummary } from '../run/pipeline.js';
 import type { ResolvedTrainOptions } from '../train/options.js';
 import { newCommand, print, printJson } from './command.js';
@@ -12,7 +11,7 @@ import { createProgress, type Progress } from './progress.js';
 import { type HeldOutData, readHeldOut } from './quickstart-data.js';
 import { type Look, lookAt } from './quickstart-look.js';
 import { describeResults, type QuickstartResults } from './quickstart-results.js';
-import { heldOutFile, prepareQuickstart } from './quickstart-run.js';
+import { prepareQuickstart } from './quickstart-run.js';
 import { withRunProgress } from './run-command.js';
 import { describeRun } from './run-display.js';
 import { addTrainFlags } from './train-flags.js';
@@ -73,8 +72,7 @@ async function quickstart(command: Command, progress: Progress): Promise<Quickst
   };
 
   if (interrupted(await run('pairs'))) return null;
-  const data = await readHeldOut(config.outputDir);
-  await writePairs(heldOutFile(config.outputDir), data.held);
+  const data = await readHeldOut(training);
   progress.line('Before training: the held-out pairs, and one request of two users.');
   const before = await lookAt(training, undefined, data, progress);
   const summary = await run('train');

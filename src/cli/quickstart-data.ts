@@ -2,6 +2,7 @@ import { existsSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { isPreferencePair, type PairRow, type PreferencePair } from '../data/pairs.js';
+import type { ResolvedTrainOptions } from '../train/options.js';
 
 /** The folder of the quickstart's data, which is part of the package. */
 export function quickstartFolder(): string {
@@ -40,7 +41,6 @@ export function sharedRequest(pairs: readonly UserPair[]): [UserPair, UserPair] 
 
 /** What the quickstart is measured by. */
 export interface HeldOutData {
-  /** With the personas that the run inferred, of users whom it knows; with those of the example, of new users. */
   held: UserPair[];
   /** One request that two users made, with what each wants. */
   spoken: UserPair[];
@@ -49,54 +49,22 @@ export interface HeldOutData {
   trainedPairs: number;
 }
 
-/**
- * Reads the example's held-out pairs. A user of the log is met as in use: with the persona that the run inferred.
- *
- * @param run The run's folder, in which pairs and personas are
- */
-export async function readHeldOut(run: string): Promise<HeldOutData> {
-  const [{ readPairs }, { readRows }, { personaSchema }] = await Promise.all([
-    import('../data/read-pairs.js'),
-    import('../run/row-files.js'),
-    import('../run/row-schemas.js'),
-  ]);
-  const pairsOf = async (file: string) => (await readPairs(file)).pairs;
-  const names = namesByConversation();
-  const personas = new Map<string, string>();
-  for await (const { conversations, persona } of readRows(
-    join(run, 'personas', 'personas.jsonl'),
-    personaSchema,
-  )) {
-    const name = names.get(conversations[0] ?? '');
-    if (name !== undefined) personas.set(name, persona);
-  }
-  const held = userPairs(await pairsOf(join(quickstartFolder(), 'held-out.jsonl'))).map((pair) => ({
-    ...pair,
-    persona: personas.get(pair.user) ?? pair.persona,
-  }));
+/** Reads the held-out pairs, and counts those that are trained on. */
+export async function readHeldOut({ pairs, evalPairs }: ResolvedTrainOptions): Promise<HeldOutData> {
+  const { readPairs } = await import('../data/read-pairs.js');
+  const read = async (files: readonly string[]) =>
+    (await Promise.all(files.map(async (file) => (await readPairs(file)).pairs))).flat();
+  const held = userPairs(await read(evalPairs ?? []));
   return {
     held,
     spoken: sharedRequest(held) ?? held.slice(0, 2),
-    usersInLog: new Set(personas.keys()),
-    trainedPairs: (await pairsOf(join(run, 'pairs', 'pairs.jsonl'))).length,
+    usersInLog: usersInLog(),
+    trainedPairs: (await read(pairs)).length,
   };
 }
 
-interface WhoIsWho {
-  hashed_ip: string;
-  header: { 'user-agent': string };
-}
-
-/** Our names of the log's users, by the ids of their conversations. */
-function namesByConversation(): Map<string, string> {
-  const key = ({ hashed_ip, header }: WhoIsWho) => `${hashed_ip} ${header['user-agent']}`;
-  const wishes = rowsOf<WhoIsWho & { user: string }>('wishes.jsonl');
-  const names = new Map(wishes.map((wish) => [key(wish), wish.user]));
-  const log = rowsOf<WhoIsWho & { conversation_hash: string }>('conversations.jsonl');
-  return new Map(log.map((row) => [row.conversation_hash, names.get(key(row)) ?? '']));
-}
-
-function rowsOf<Row>(file: string): Row[] {
-  const lines = readFileSync(join(quickstartFolder(), file), 'utf8').trim().split('\n');
-  return lines.map((line) => JSON.parse(line) as Row);
+/** Our names of the log's users. */
+function usersInLog(): Set<string> {
+  const lines = readFileSync(join(quickstartFolder(), 'wishes.jsonl'), 'utf8').trim().split('\n');
+  return new Set(lines.map((line) => (JSON.parse(line) as { user: string }).user));
 }

@@ -32,11 +32,6 @@ export async function prepareQuickstart(command: Command, progress: Progress): P
   return { config, training: await trainingOf(config) };
 }
 
-/** The held-out pairs as they are put to the model: users of the log with the personas that were inferred. */
-export function heldOutFile(outputDir: string): string {
-  return join(outputDir, 'held-out.jsonl');
-}
-
 /** The example with its files where this package has them. */
 async function readExample(command: Command): Promise<ResolvedRunConfig> {
   const { readRunConfig } = await import('../run/config/config-file.js');
@@ -55,7 +50,7 @@ async function readExample(command: Command): Promise<ResolvedRunConfig> {
       conversations: { ...conversations, input: [join(folder, 'conversations.jsonl')] },
       personas: { ...personas, file: join(folder, 'personas.jsonl') },
     },
-    train: { ...config.train, evalPairs: [heldOutFile(outputDir)], ...flags },
+    train: { ...config.train, evalPairs: [join(folder, 'held-out.jsonl')], ...flags },
   };
 }
 

@@ -121,7 +121,6 @@ export {
 } from './pairs/filter/options.js';
 export { type PairSettings, pairsFromRewrites } from './pairs/filter/pairs-from-rewrites.js';
 export { type PreviewSettings, previewThresholds, type ThresholdPreview } from './pairs/filter/preview.js';
-export type { PairScorer, ScoreRequest } from './pairs/filter/scorer.js';
 export { type MathSettings, mathConversations, mathMessages } from './pairs/math/math-conversations.js';
 export { type MathOptions, mathOptionsSchema } from './pairs/math/options.js';
 export { type ReadPrm800kRow, readPrm800k } from './pairs/math/read-prm800k.js';
@@ -174,6 +173,13 @@ export type {
   UserMessageType,
 } from './pairs/rows.js';
 export type { StageContext, StageProgress } from './pairs/stage.js';
+export type {
+  RewardModel,
+  RewardScorer,
+  RewardUsage,
+  ScoreCallOptions,
+  ScoreRequest,
+} from './rewards/reward-model.js';
 export { type ReadConfig, readRunConfig, runConfigToYaml } from './run/config/config-file.js';
 export {
   type ResolvedRunConfig,

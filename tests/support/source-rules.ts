@@ -16,7 +16,7 @@ const LEVELS: readonly (readonly string[])[] = [
   ['losses', 'models'],
   ['llm', 'rewards'],
   ['pairs', 'train'],
-  ['eval'],
+  ['eval', 'serve'],
   ['report'],
   ['run'],
   ['index.ts'],

@@ -1,17 +1,18 @@
 /** The quality filter: appendix C.2's thresholds and what else makes a pair useless. */
 import type { PreferencePair } from '../../data/pairs.js';
 import type { Dropped } from '../../data/tally.js';
+import type { RewardScorer } from '../../rewards/reward-model.js';
 import { checkOptions } from '../check-options.js';
 import type { StageContext } from '../stage.js';
 import { windows } from '../windows.js';
 import type { PairCandidate } from './candidate.js';
 import { type FilterOptions, filterOptionsSchema, type ResolvedFilterOptions } from './options.js';
 import { filterRules, type Rule } from './rules.js';
-import { type PairScorer, scoreCandidate } from './scorer.js';
+import { scoreCandidate } from './scorer.js';
 
 export interface FilterSettings extends FilterOptions {
   /** Who gives rewards. Default: nobody; pairs that have none are then not held to what needs them. */
-  scorer?: PairScorer;
+  scorer?: RewardScorer;
 }
 
 /** Candidates that are scored together. */
@@ -43,7 +44,7 @@ export async function* filterPairs(
 export async function* passingCandidates(
   candidates: Iterable<PairCandidate> | AsyncIterable<PairCandidate>,
   options: ResolvedFilterOptions,
-  scorer: PairScorer | undefined,
+  scorer: RewardScorer | undefined,
   { tally, signal, onNotice, onProgress }: StageContext,
 ): AsyncGenerator<PairCandidate> {
   const rules = filterRules().filter((rule) => isOn(rule, options));
@@ -108,7 +109,7 @@ function objection(rule: Rule, candidate: PairCandidate, options: ResolvedFilter
 /** The candidates with their rewards, all at once; those they have already are kept where there is no scorer. */
 export async function scoreAll(
   candidates: readonly PairCandidate[],
-  scorer: PairScorer | undefined,
+  scorer: RewardScorer | undefined,
   signal?: AbortSignal,
 ): Promise<readonly PairCandidate[]> {
   if (scorer === undefined) return candidates;

@@ -1,5 +1,6 @@
 /** Preference pairs from rewrites, filtered, and the same for the baselines of section 3.3 and Figure 4. */
 import type { PreferencePair } from '../../data/pairs.js';
+import type { RewardScorer } from '../../rewards/reward-model.js';
 import { checkOptions } from '../check-options.js';
 import type { RewriteRow } from '../rows.js';
 import type { StageContext } from '../stage.js';
@@ -7,11 +8,10 @@ import { candidateOfRewrite, type PairCandidate } from './candidate.js';
 import { drawPairs } from './draw-pairs.js';
 import { passingCandidates } from './filter-pairs.js';
 import { type PairOptions, pairOptionsSchema } from './options.js';
-import type { PairScorer } from './scorer.js';
 
 export interface PairSettings extends PairOptions {
   /** Who gives rewards; see {@link FilterSettings}. */
-  scorer?: PairScorer;
+  scorer?: RewardScorer;
 }
 
 /**

@@ -1,14 +1,15 @@
 /** What each threshold of the quality filter would keep: to choose them by, before pairs are made. */
+
+import type { RewardScorer } from '../../rewards/reward-model.js';
 import { checkOptions } from '../check-options.js';
 import { windows } from '../windows.js';
 import type { PairCandidate } from './candidate.js';
 import { isOn, scoreAll } from './filter-pairs.js';
 import { type FilterOptions, filterOptionsSchema, type ResolvedFilterOptions } from './options.js';
 import { filterRules, type Rule } from './rules.js';
-import type { PairScorer } from './scorer.js';
 
 export interface PreviewSettings extends FilterOptions {
-  scorer?: PairScorer;
+  scorer?: RewardScorer;
   /** Values to try of some thresholds, in place of ours. */
   grid?: Partial<Record<Extract<Rule, { kind: 'threshold' }>['option'], readonly number[]>>;
   signal?: AbortSignal;

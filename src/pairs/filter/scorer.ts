@@ -1,23 +1,8 @@
-/** Who gives the rewards that two thresholds of the quality filter compare. */
-import type { Message } from '../../data/pairs.js';
+/** The rewards of a candidate pair's two answers, which two thresholds of the quality filter compare. */
+
 import { PersonaDpoError } from '../../errors.js';
+import type { RewardScorer } from '../../rewards/reward-model.js';
 import { answerText, type PairCandidate } from './candidate.js';
-
-/** Answers to one conversation, to be scored for one user. */
-export interface ScoreRequest {
-  prompt: readonly Message[];
-  /** What is known of the user (section 2.4); absent for nothing. */
-  persona?: string;
-  candidates: readonly string[];
-}
-
-/** A reward model, as the filter sees it. Requests may come many at a time. */
-export interface PairScorer {
-  /** Everything about it that its scores depend on, as one line. */
-  readonly identity: string;
-  /** The reward of each candidate, in their order; higher is better. */
-  score(request: ScoreRequest, options?: { signal?: AbortSignal }): Promise<number[]>;
-}
 
 /**
  * The candidate with the rewards of its two answers.
@@ -26,7 +11,7 @@ export interface PairScorer {
  */
 export async function scoreCandidate(
   candidate: PairCandidate,
-  scorer: PairScorer,
+  scorer: RewardScorer,
   options: { signal?: AbortSignal },
 ): Promise<PairCandidate> {
   const { pair } = candidate;

@@ -1,5 +1,5 @@
-import type { PairScorer, ScoreRequest } from '../../../src/pairs/filter/scorer.js';
 import type { RewriteRow } from '../../../src/pairs/rows.js';
+import type { RewardScorer, ScoreRequest } from '../../../src/rewards/reward-model.js';
 
 /** An answer of about so many characters in plain English, different for each `name`. */
 export function answer(name: string, characters = 2000): string {
@@ -30,7 +30,7 @@ export function rewriteRow(id: string, rest: Partial<RewriteRow> = {}): RewriteR
 /** A scorer that gives an answer the reward that a function gives it; keeps what it was asked. */
 export function fakeScorer(
   reward: (answer: string, request: ScoreRequest) => number,
-): PairScorer & { requests: ScoreRequest[] } {
+): RewardScorer & { requests: ScoreRequest[] } {
   const requests: ScoreRequest[] = [];
   return {
     identity: 'fake scorer',

@@ -24,6 +24,7 @@ import {
   type TrainOptions,
 } from './options.js';
 import { checkDiskSpace, outputFiles, prepareOutputFolder } from './output-folder.js';
+import { preferenceObjective } from './preference-objective.js';
 import { openRunLog } from './run-log.js';
 import { openRunReference } from './run-reference.js';
 import { stepInterval } from './schedule.js';
@@ -178,12 +179,10 @@ async function trainLoaded(run: Run, loaded: LoadedModel, data: TrainingData): P
   if (reference === null) return { ...unstarted(run, state, batches), weights: null };
   const log = await openRunLog(options.outputDir, options.reportTo, run.saved?.step ?? null);
   const trainer = new Trainer({
-    model,
+    objective: preferenceObjective({ model, options, reference: reference.lookup, plan }),
     options,
     batches,
     evaluation: data.evaluation,
-    reference: reference.lookup,
-    plan,
     state,
     resumeFrom: run.resumeFrom,
     log,

@@ -2,51 +2,68 @@
 
 import type { TokenizedPair } from '../data/tokenize.js';
 import { TrainingError } from '../errors.js';
-import type { LanguageModel } from '../models/language-model.js';
 import { AdamW } from './adamw.js';
 import { pruneCheckpoints, restoreOptimizer, type TrainerState, writeCheckpoint } from './checkpoint.js';
 import type { Metrics, TrainEvent, TrainOutcome } from './events.js';
 import { clipFactor, GradientStore } from './gradient-store.js';
-import type { MemoryPlan } from './memory-plan.js';
 import type { MetricsLog } from './metrics-log.js';
+import type { Objective, PassOutcome } from './objective.js';
 import type { ResolvedTrainOptions } from './options.js';
 import { checkpointFolder } from './output-folder.js';
-import {
-  evaluatePairs,
-  type PassOptions,
-  type PassResult,
-  type ReferenceLookup,
-  trainOnPairs,
-} from './preference-pass.js';
 import { learningRateAt, stepInterval } from './schedule.js';
-import { evaluationMetrics, meanMetrics, passMetrics } from './step-metrics.js';
+import { meanMetrics } from './step-metrics.js';
 import { StepPace } from './step-pace.js';
-import { trainableParameters } from './trainable-parameters.js';
 import type { TrainingBatches } from './training-batches.js';
 
 /** A loss beyond this is taken for an explosion. */
 const EXPLODED_LOSS = 1e6;
 
-export interface TrainerInputs {
-  model: LanguageModel;
-  options: ResolvedTrainOptions;
+/** What the loop reads of a run's options; every kind of run has them. */
+export type TrainerOptions = Pick<
+  ResolvedTrainOptions,
+  | 'outputDir'
+  | 'seed'
+  | 'learningRate'
+  | 'lrSchedulerType'
+  | 'warmupSteps'
+  | 'weightDecay'
+  | 'adamBeta1'
+  | 'adamBeta2'
+  | 'adamEpsilon'
+  | 'maxGradNorm'
+  | 'perDeviceEvalBatchSize'
+  | 'evalStrategy'
+  | 'evalSteps'
+  | 'evalOnStart'
+  | 'loadBestModelAtEnd'
+  | 'metricForBestModel'
+  | 'greaterIsBetter'
+  | 'earlyStoppingPatience'
+  | 'earlyStoppingThreshold'
+  | 'loggingSteps'
+  | 'saveStrategy'
+  | 'saveSteps'
+  | 'saveTotalLimit'
+>;
+
+export interface TrainerInputs<Pass extends PassOutcome> {
+  objective: Objective<Pass>;
+  options: TrainerOptions;
   batches: TrainingBatches;
   evaluation: readonly TokenizedPair[];
-  reference: ReferenceLookup;
-  plan: MemoryPlan;
   state: TrainerState;
   /** The checkpoint that `state` comes from; null for a new run. */
   resumeFrom: string | null;
   log: MetricsLog;
-  /** Writes the adapter or model as it is now into a folder. */
+  /** Writes what is trained, as it is now, into a folder. */
   saveWeights: (folder: string) => Promise<void>;
   onEvent: (event: TrainEvent) => void;
   signal: AbortSignal;
 }
 
 /** One run of the loop over a model in memory. */
-export class Trainer {
-  readonly #in: TrainerInputs;
+export class Trainer<Pass extends PassOutcome = PassOutcome> {
+  readonly #in: TrainerInputs<Pass>;
   readonly #optimizer: AdamW;
   readonly #maxSteps: number;
   readonly #pace = new StepPace();
@@ -56,14 +73,14 @@ export class Trainer {
   #savedStep: number;
   #evaluatedStep = -1;
 
-  constructor(inputs: TrainerInputs) {
-    const { model, options, state, resumeFrom } = inputs;
+  constructor(inputs: TrainerInputs<Pass>) {
+    const { objective, options, state, resumeFrom } = inputs;
     this.#in = inputs;
     this.state = state;
     this.checkpoint = resumeFrom;
     this.#savedStep = resumeFrom === null ? -1 : state.step;
     this.#maxSteps = inputs.batches.maxSteps;
-    this.#optimizer = new AdamW(trainableParameters(model), {
+    this.#optimizer = new AdamW(objective.parameters, {
       beta1: options.adamBeta1,
       beta2: options.adamBeta2,
       epsilon: options.adamEpsilon,
@@ -86,22 +103,27 @@ export class Trainer {
     return this.#finished('finished');
   }
 
+  /** Puts the weights of the checkpoint of `step` into the model, in place of the last ones. */
+  takeWeightsOf(checkpoint: string, step: number): void {
+    restoreOptimizer(checkpoint, this.#optimizer, step);
+  }
+
   dispose(): void {
     this.#optimizer.dispose();
   }
 
   async #step(): Promise<void> {
-    const { batches, onEvent } = this.#in;
+    const { objective, batches, onEvent } = this.#in;
     const { state } = this;
     const started = performance.now();
     const microBatches = batches.at(state.step);
     const gradients = new GradientStore();
     try {
-      const passes: PassResult[] = [];
+      const passes: Pass[] = [];
       for (const [index, pairs] of microBatches.entries()) {
         passes.push(await this.#trainOn(pairs, gradients, microBatches.length, index));
       }
-      const metrics = meanMetrics(passes.map(passMetrics));
+      const metrics = meanMetrics(passes.map((pass) => objective.metrics(pass)));
       const gradNorm = this.#update(gradients, metrics.loss as number, microBatches.flat());
       state.step++;
       state.numTokens += microBatches.flat().reduce((sum, pair) => sum + tokensAsCounted(pair), 0);
@@ -127,14 +149,12 @@ export class Trainer {
   }
 
   #trainOn(pairs: readonly TokenizedPair[], gradients: GradientStore, count: number, index: number) {
-    const { model, options, reference, plan } = this.#in;
-    const dropout = (model.adapter?.config.dropout ?? 0) > 0;
-    // Each micro-batch of the run has a dropout of its own, the same when the run is resumed.
+    const { objective, options } = this.#in;
+    // Each micro-batch of the run has a seed of its own, the same when the run is resumed.
     const seed = (options.seed ^ Math.imul(this.state.step * count + index + 1, 0x9e3779b1)) | 0;
-    return trainOnPairs(model, pairs, reference, this.#passOptions(), {
-      recompute: plan.recompute,
+    return objective.train(pairs, {
       weight: 1 / count,
-      ...(dropout && { dropoutSeed: seed }),
+      seed,
       sink: (...gradient) => gradients.add(...gradient),
     });
   }
@@ -170,15 +190,6 @@ export class Trainer {
   #learningRate(step: number): number {
     const { learningRate, lrSchedulerType, warmupSteps } = this.#in.options;
     return learningRateAt(step, { learningRate, lrSchedulerType, warmupSteps, maxSteps: this.#maxSteps });
-  }
-
-  #passOptions(): PassOptions {
-    const { model, options, plan } = this.#in;
-    return {
-      loss: options,
-      tokenBudget: plan.tokenBudget,
-      ...(model.functions.xla && { padToMultipleOf: XLA_BUCKET }),
-    };
   }
 
   #isDue(what: 'logging' | 'evaluation' | 'saving'): boolean {
@@ -217,14 +228,14 @@ export class Trainer {
   }
 
   async #evaluate(): Promise<void> {
-    const { model, options, evaluation, reference, batches, log, onEvent } = this.#in;
+    const { objective, options, evaluation, batches, log, onEvent } = this.#in;
     const { state } = this;
-    const passes: PassResult[] = [];
+    const passes: Pass[] = [];
     for (let begin = 0; begin < evaluation.length; begin += options.perDeviceEvalBatchSize) {
       const pairs = evaluation.slice(begin, begin + options.perDeviceEvalBatchSize);
-      passes.push(await evaluatePairs(model, pairs, reference, this.#passOptions()));
+      passes.push(await objective.evaluate(pairs));
     }
-    const metrics = evaluationMetrics(passes);
+    const metrics = objective.evaluationMetrics(passes);
     state.evaluation = metrics;
     this.#evaluatedStep = state.step;
     log.append({ step: state.step, epoch: state.step / batches.stepsPerEpoch, ...metrics });
@@ -293,9 +304,6 @@ export class Trainer {
     return best === null || best.step === 0 ? null : checkpointFolder(this.#in.options.outputDir, best.step);
   }
 }
-
-/** Compiled functions are made for token counts that are multiples of this. */
-const XLA_BUCKET = 128;
 
 function evaluationName(metric: string): string {
   return metric.startsWith('eval_') ? metric : `eval_${metric}`;

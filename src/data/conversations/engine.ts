@@ -1,9 +1,9 @@
 /** The analytical engine (DuckDB) with bounded memory: what does not fit goes into a temporary folder. */
-import { mkdtemp, rm } from 'node:fs/promises';
+import { rm } from 'node:fs/promises';
 import { availableParallelism, tmpdir } from 'node:os';
-import { join } from 'node:path';
 import { type DuckDBConnection, DuckDBInstance, type DuckDBResult, type JS } from '@duckdb/node-api';
-import { DataError, PersonaDpoError } from '../../errors.js';
+import { PersonaDpoError } from '../../errors.js';
+import { engineFolder } from './engine-folder.js';
 
 export interface EngineOptions {
   /** Bytes with a unit. Default `1GB`. */
@@ -35,7 +35,7 @@ export interface Engine {
 export async function openEngine(options: EngineOptions = {}): Promise<Engine> {
   const { memoryLimit = '1GB', threads, keepsOrder = true, signal } = options;
   signal?.throwIfAborted();
-  const folder = await temporaryFolder(options.temporaryFolder ?? tmpdir());
+  const folder = await engineFolder(options.temporaryFolder ?? tmpdir());
   const { instance, connection } = await connect(folder, {
     memory_limit: memoryLimit,
     threads: String(threads ?? availableParallelism()),
@@ -85,17 +85,6 @@ async function connect(folder: string, settings: Readonly<Record<string, string>
   } catch (error) {
     await rm(folder, { recursive: true, force: true });
     throw error;
-  }
-}
-
-async function temporaryFolder(parent: string): Promise<string> {
-  try {
-    return await mkdtemp(join(parent, 'persona-dpo-'));
-  } catch (cause) {
-    throw new DataError(`No temporary folder can be made in it (${(cause as Error).message}).`, {
-      file: parent,
-      cause,
-    });
   }
 }
 

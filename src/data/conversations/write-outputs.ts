@@ -76,26 +76,27 @@ function sorted(query: string): string {
   return `SELECT ${columns.join(', ')} FROM (${query}) ORDER BY "user", ${CONVERSATION_ORDER}`;
 }
 
-/** Writes the rows that could not be used: `file`, `row`, `reason`, `detail`, and `id` (or file and row without one). */
+/** Writes the rows that could not be used: `id` (or file and row without one), `reason`, `detail`, `file`, `row`. */
 export async function writeQuarantine(engine: Engine, path: string): Promise<number> {
-  return copyTo(
+  return copyRows(
     engine,
     path,
+    ['id', 'reason', 'detail', 'file', 'row'],
     `SELECT coalesce(nullif(id, ''), concat(path, ':', row)) AS id, problem AS reason, detail, path AS file, row
      FROM (
        SELECT place, row, id, problem, detail FROM rows WHERE problem IS NOT NULL
        UNION ALL
        SELECT place, row, id, 'duplicate-id', 'an earlier row has the same id' FROM rows SEMI JOIN repeated_ids USING (place))
      JOIN files ON file = place // ${PLACES_OF_FILE} ORDER BY place`,
-    'FORMAT json',
   );
 }
 
-/** Writes the conversations that a filter dropped: `id`, `reason`, `user`, `file`, `row`. */
+/** Writes the conversations that a filter dropped: `id`, `reason`, `user` where it is known, `file`, `row`. */
 export async function writeDropped(engine: Engine, path: string): Promise<number> {
-  return copyTo(
+  return copyRows(
     engine,
     path,
+    ['id', 'reason', 'user', 'file', 'row'],
     `SELECT id, reason, "user", path AS file, row
      FROM (
        SELECT place, row, id, filtered AS reason, "user" FROM rows ANTI JOIN repeated_ids USING (place)
@@ -103,12 +104,19 @@ export async function writeDropped(engine: Engine, path: string): Promise<number
        UNION ALL
        SELECT place, row, id, reason, "user" FROM drops JOIN rows USING (place))
      JOIN files ON file = place // ${PLACES_OF_FILE} ORDER BY place`,
-    'FORMAT json',
   );
 }
 
-function copyTo(engine: Engine, path: string, query: string, format: string): Promise<number> {
-  return placeFileAtomic(path, (temporary) => copy(engine, query, temporary, format));
+/**
+ * Writes rows as JSON lines in which a column without a value has no key. The engine's own JSON writer puts null there;
+ * a merge patch leaves it out, and since JSON escapes every control character, its text can be written as a column of
+ * plain text.
+ */
+function copyRows(engine: Engine, path: string, columns: readonly string[], query: string): Promise<number> {
+  const row = columns.map((name) => `'${name}': "${name}"`).join(', ');
+  const lines = `SELECT json_merge_patch('{}', to_json({${row}})) FROM (${query})`;
+  const format = "FORMAT csv, HEADER false, QUOTE '', ESCAPE '', DELIMITER '\x1f'";
+  return placeFileAtomic(path, (temporary) => copy(engine, lines, temporary, format));
 }
 
 function copy(engine: Engine, query: string, path: string, format: string): Promise<number> {

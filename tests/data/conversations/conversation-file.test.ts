@@ -153,12 +153,16 @@ describe('what ingesting leaves behind', () => {
     );
     child.stdout.once('data', () => child.kill('SIGKILL'));
     await once(child, 'close');
+    const left = () => readdirSync(folder.path('')).filter((name) => name.startsWith('persona-dpo.'));
+    expect(left()).toHaveLength(1);
     for (const name of ['conversations.parquet', 'evaluation.parquet']) {
       const path = folder.path(`out/${name}`);
       if (existsSync(path)) expect(readFileSync(path).subarray(-4).toString()).toBe('PAR1');
     }
     const again = await ingest(options);
     expect(again.conversations).toHaveLength(3000);
+    // What the killed process had put there is gone, too.
+    expect(left()).toEqual([]);
   });
 
   it('the same files from the same logs, whatever the number of threads', async () => {

@@ -145,6 +145,8 @@ describe('filters on users', () => {
     ];
     const result = await read(rows, DEFAULTS);
     const of = (user: string) => result.conversations.filter((each) => each.user === user).length;
+    const nobodys = result.dropped.filter(({ reason }) => reason === 'no-user');
+    expect(new Set(nobodys.map((row) => Object.keys(row).join()))).toEqual(new Set(['id,reason,file,row']));
     expect([of('enough'), of('long'), of('many'), result.conversations.length]).toEqual([3, 2, 100, 105]);
     expect(
       result.funnel.map(({ step: name, counts }) => [name, counts.in, counts.out, counts.dropped]),

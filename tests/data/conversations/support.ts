@@ -58,7 +58,7 @@ export const NO_FILTERS = {
 export interface Ingested extends IngestResult {
   conversations: SplitConversation[];
   quarantine: { id: string; reason: string; detail: string; file: string; row: number }[];
-  dropped: { id: string; reason: string; user: string | null; file: string; row: number }[];
+  dropped: { id: string; reason: string; user?: string; file: string; row: number }[];
 }
 
 /** Ingests, and reads everything that came of it. */

@@ -1,20 +1,23 @@
-import { parse, stringify } from 'yaml';
 import type { z } from 'zod';
 import { ConfigError } from '../errors.js';
 import { resolveDpoOptions } from '../losses/dpo-options.js';
 import type { PreferenceMetrics } from '../losses/preference-metrics.js';
-import { expectation } from './expectation.js';
+import { evaluationProblems } from './evaluation-options.js';
 import { foreignOptions } from './foreign-options.js';
+import { type TrainOptionName, trainFields, type trainOptionsSchema } from './option-fields.js';
+import { toFileName } from './option-names.js';
 import {
-  FIELD_GROUPS,
-  type FieldGroup,
-  type FieldMeta,
-  type TrainOptionName,
-  trainFields,
-  trainOptionsSchema,
-} from './option-fields.js';
-import { nearestName, toCodeName, toFileName } from './option-names.js';
-import { readWritten } from './written-value.js';
+  type FileOptions as FileOptionsOf,
+  type NameStyle,
+  type OptionHelp,
+  OptionSet,
+  optionsError,
+} from './option-set.js';
+
+export type { OptionHelp } from './option-set.js';
+
+/** The options of `train`: how they are read, checked, written down and told. */
+export const trainOptionSet = new OptionSet(trainFields, foreignOptions);
 
 /**
  * What `train` takes: `model`, `pairs` and `outputDir`, and anything else that should differ from its default.
@@ -51,9 +54,6 @@ export const EVALUATION_METRICS = [
   'logps/rejected',
 ] as const satisfies readonly ('loss' | keyof PreferenceMetrics<number>)[];
 
-/** How option names are written in error messages: as in code, or as in files and flags. */
-type NameStyle = 'code' | 'file';
-
 /**
  * Checks options given in code and fills in the defaults. Options that resolve differently by themselves stay
  * as resolved: `resolveTrainOptions` of its own output gives the same again.
@@ -65,12 +65,7 @@ export function resolveTrainOptions(input: TrainOptions): ResolvedTrainOptions {
   return resolve(input, 'code');
 }
 
-export interface FileOptions {
-  /** Options by their names in code, not checked further yet. */
-  options: Partial<TrainOptions>;
-  /** Options of TRL that were passed over: they ask for what is done here anyway, or change nothing about it. */
-  notices: string[];
-}
+export type FileOptions = FileOptionsOf<TrainOptions>;
 
 /**
  * Reads options by their names in files (`learning_rate`), which may be TRL's names for them (`bf16: true`).
@@ -80,31 +75,7 @@ export function optionsFromRecord(
   record: Readonly<Record<string, unknown>>,
   source = 'options',
 ): FileOptions {
-  const options: Record<string, unknown> = {};
-  const problems: string[] = [];
-  const notices: string[] = [];
-  const translated: Record<string, unknown> = {};
-
-  for (const [name, value] of Object.entries(record)) {
-    const key = toCodeName(name);
-    const foreign = foreignOptions[name];
-    if (Object.hasOwn(trainFields, key) && toFileName(key) === name) options[key] = value;
-    else if (foreign === undefined) problems.push(unknownName(name, 'file'));
-    else if (foreign.kind === 'refused')
-      problems.push(`${name} is an option of TRL that is not used here: ${foreign.reason}`);
-    else if (foreign.kind === 'ignored') notices.push(`${name} is passed over: ${foreign.reason}`);
-    else if (foreign.kind === 'fixed') {
-      if (foreign.accepted.includes(value)) notices.push(`${name}: ${foreign.reason}`);
-      else problems.push(`${name}: ${JSON.stringify(value)} is not possible here: ${foreign.reason}`);
-    } else {
-      const result = foreign.translate(value);
-      if (typeof result === 'string') problems.push(`${name}: ${result}`);
-      else for (const [target, to] of Object.entries(result)) translated[toCodeName(target)] = to;
-    }
-  }
-  if (problems.length > 0) throw new ConfigError(listed(source, problems), { details: { problems } });
-  // Our own name wins over another spelling of it in the same place.
-  return { options: { ...translated, ...options } as Partial<TrainOptions>, notices };
+  return trainOptionSet.fromRecord(record, source);
 }
 
 /** `resolveTrainOptions` with the file's names in its messages. `options` comes from `optionsFromRecord`. */
@@ -114,51 +85,17 @@ export function resolveFileOptions(options: Partial<TrainOptions>): ResolvedTrai
 
 /** Reads a configuration file's text: YAML with one option a line, unchecked but for the names. */
 export function optionsFromYaml(yaml: string, source = 'configuration'): FileOptions {
-  let document: unknown;
-  try {
-    document = parse(yaml, { prettyErrors: true });
-  } catch (cause) {
-    throw new ConfigError(`${source} is not valid YAML: ${(cause as Error).message}`, { cause });
-  }
-  if (document === null || document === undefined) return { options: {}, notices: [] };
-  if (typeof document !== 'object' || Array.isArray(document)) {
-    throw new ConfigError(
-      `${source}: expected lines of "option: value", got ${Array.isArray(document) ? 'a list' : typeof document}`,
-    );
-  }
-  return optionsFromRecord(document as Record<string, unknown>, source);
+  return trainOptionSet.fromYaml(yaml, source);
 }
 
 /** The text of `config.yaml`: every option as resolved, in groups, each with its explanation. */
 export function optionsToYaml(options: ResolvedTrainOptions): string {
-  const parts: string[] = [];
-  for (const { group, names } of optionGroups()) {
-    parts.push(`# ${group}`);
-    for (const name of names) parts.push(stringify({ [toFileName(name)]: options[name] }).trimEnd());
-    parts.push('');
-  }
-  return parts.join('\n');
-}
-
-/** Name, group, placeholder and description of an option, and its default as text. */
-export interface OptionHelp extends FieldMeta {
-  name: TrainOptionName;
-  /** The default, `undefined` where an option must be given or its description tells the default. */
-  defaultText: string | undefined;
+  return trainOptionSet.toYaml(options);
 }
 
 /** All options in the order of the schema, for help texts. */
 export function describeTrainOptions(): OptionHelp[] {
-  return (Object.keys(trainFields) as TrainOptionName[]).map((name) => {
-    const schema: z.ZodType = trainFields[name];
-    const meta = schema.meta() as unknown as FieldMeta;
-    const byDefault: unknown = schema.safeParse(undefined).data;
-    return {
-      ...meta,
-      name,
-      defaultText: byDefault === undefined || byDefault === null ? undefined : String(byDefault),
-    };
-  });
+  return trainOptionSet.describe();
 }
 
 /**
@@ -169,26 +106,11 @@ export function parseFlagValue(
   name: TrainOptionName,
   written: string | readonly string[] | boolean,
 ): unknown {
-  return readWritten(trainFields[name], written);
-}
-
-function optionGroups(): { group: FieldGroup; names: TrainOptionName[] }[] {
-  const all = describeTrainOptions();
-  return FIELD_GROUPS.map((group) => ({
-    group,
-    names: all.filter((option) => option.group === group).map((option) => option.name),
-  }));
+  return trainOptionSet.parseFlag(name, written);
 }
 
 function resolve(input: Partial<TrainOptions>, style: NameStyle): ResolvedTrainOptions {
-  // An option given as `undefined` is one that was not given.
-  const given = Object.fromEntries(Object.entries(input).filter(([, value]) => value !== undefined));
-  const parsed = trainOptionsSchema.safeParse(given);
-  if (!parsed.success) {
-    const problems = parsed.error.issues.flatMap((issue) => describeIssue(issue, given, style));
-    throw new ConfigError(listed('options', problems), { details: { problems } });
-  }
-  const options = parsed.data;
+  const options = trainOptionSet.check(input, style);
   const usePeft = options.usePeft || options.adapter !== null;
   const metricForBestModel = options.metricForBestModel ?? 'loss';
   const resolved: ResolvedTrainOptions = {
@@ -208,88 +130,18 @@ function resolve(input: Partial<TrainOptions>, style: NameStyle): ResolvedTrainO
 export function idleLoraOptions(options: ResolvedTrainOptions): string[] {
   if (options.usePeft) return [];
   const names = ['loraR', 'loraAlpha', 'loraDropout', 'loraTargetModules', 'useRslora'] as const;
-  return names
-    .filter((name) => {
-      const byDefault: unknown = trainFields[name].safeParse(undefined).data;
-      return JSON.stringify(options[name]) !== JSON.stringify(byDefault);
-    })
-    .map(toFileName);
+  return names.filter((name) => !trainOptionSet.isDefault(name, options[name])).map(toFileName);
 }
 
 /** Combinations that each option alone can't show to be wrong. */
 function checkTogether(options: ResolvedTrainOptions, style: NameStyle): void {
-  const name = (key: TrainOptionName) => nameIn(style, key);
   const problems: string[] = [];
   try {
     resolveDpoOptions(options);
   } catch (error) {
     if (!(error instanceof ConfigError)) throw error;
-    problems.push(renamed(error.message, style));
+    problems.push(trainOptionSet.renamed(error.message, style));
   }
-  const needsEvaluation = (['loadBestModelAtEnd', 'earlyStoppingPatience', 'evalOnStart'] as const).filter(
-    (key) => options[key] !== null && options[key] !== false,
-  );
-  const hasEvaluationPairs = options.evalPairs !== null || options.evalSplit > 0;
-  if (options.evalStrategy !== 'no' || options.evalOnStart) {
-    if (!hasEvaluationPairs) {
-      problems.push(
-        `evaluation needs pairs: give ${name('evalPairs')}, or a share above 0 as ${name('evalSplit')}`,
-      );
-    }
-  }
-  const metric = options.metricForBestModel.replace(/^eval_/, '');
-  if (!EVALUATION_METRICS.some((known) => known === metric)) {
-    problems.push(
-      `${name('metricForBestModel')}: expected one of ${EVALUATION_METRICS.join(', ')}, got ${metric}`,
-    );
-  }
-  if (options.evalPairs !== null && options.evalSplit > 0) {
-    problems.push(`give ${name('evalPairs')} or ${name('evalSplit')}, not both`);
-  }
-  for (const key of needsEvaluation) {
-    if (key !== 'evalOnStart' && options.evalStrategy === 'no') {
-      problems.push(
-        `${name(key)} needs evaluations on the way: set ${name('evalStrategy')} to steps or epoch`,
-      );
-    }
-  }
-  if (problems.length > 0) throw new ConfigError(listed('options', problems), { details: { problems } });
-}
-
-function describeIssue(issue: z.core.$ZodIssue, given: Record<string, unknown>, style: NameStyle): string[] {
-  if (issue.code === 'unrecognized_keys') return issue.keys.map((key) => unknownName(key, style));
-  const key = String(issue.path[0]);
-  const name = nameIn(style, key);
-  if (!Object.hasOwn(given, key)) return [`${name} is required: ${helpOf(key)}`];
-  const value = JSON.stringify(given[key]);
-  return [`${name}: expected ${expectation(issue)}, got ${value}`];
-}
-
-function unknownName(name: string, style: NameStyle): string {
-  const ours = (Object.keys(trainFields) as TrainOptionName[]).map((key) => nameIn(style, key));
-  const nearest = nearestName(name, ours);
-  return `unknown option ${name}${nearest === undefined ? '' : `; did you mean ${nearest}?`}`;
-}
-
-function helpOf(key: string): string {
-  const found = describeTrainOptions().find((option) => option.name === key);
-  return found === undefined ? '' : found.description;
-}
-
-function nameIn(style: NameStyle, key: string): string {
-  return style === 'code' ? key : toFileName(key);
-}
-
-/** Writes the code names in a message of another module as the file has them. */
-function renamed(message: string, style: NameStyle): string {
-  if (style === 'code') return message;
-  return message.replace(/\b[a-z]+(?:[A-Z][a-z]*)+\b/g, (word) =>
-    Object.hasOwn(trainFields, word) ? toFileName(word) : word,
-  );
-}
-
-function listed(source: string, problems: readonly string[]): string {
-  return problems.length === 1
-    ? `${source}: ${problems[0]}`
-    : `${source}: ${problems.length} problems\n${problems.map((problem) => `  - ${problem}`).join('\n')}`;
+  problems.push(...evaluationProblems(options, EVALUATION_METRICS, style));
+  if (problems.length > 0) throw optionsError(problems);
 }

@@ -132,7 +132,8 @@ function checkedPair(prompt: Message[], chosen: Message[], rejected: Message[]):
   return { prompt, chosen, rejected };
 }
 
-function readMessages(value: unknown, key: string): Message[] {
+/** A list of messages in a row. `key` names it in errors. */
+export function readMessages(value: unknown, key: string): Message[] {
   if (!Array.isArray(value))
     throw new BadRowError(`${key}: expected a list of messages, got ${describe(value)}`);
   return value.map((message, index) => readMessage(message, `${key}[${index}]`));
@@ -179,7 +180,8 @@ function readIds(row: Row, key: string): number[] {
   return value as number[];
 }
 
-function readContext(row: Row): PairContext {
+/** What a row holds beside its texts. */
+export function readContext(row: Row): PairContext {
   const context: PairContext = {};
   if (typeof row.id === 'string' || typeof row.id === 'number') context.id = String(row.id);
   if (typeof row.user === 'number') context.user = String(row.user);
@@ -224,7 +226,7 @@ function assistant(content: string): Message {
   return { role: 'assistant', content };
 }
 
-function isObject(value: unknown): value is Row {
+export function isObject(value: unknown): value is Row {
   return typeof value === 'object' && value !== null && !Array.isArray(value);
 }
 
@@ -237,7 +239,8 @@ function listKeys(row: Row): string {
   );
 }
 
-function describe(value: unknown): string {
+/** A value in a few words, for errors. */
+export function describe(value: unknown): string {
   if (value === undefined) return 'nothing';
   if (value === null) return 'null';
   if (Array.isArray(value)) return value.length === 0 ? 'an empty list' : 'a list';

@@ -1,36 +1,15 @@
 /** Reads preference pairs from a file; rows that cannot be used are counted and set aside, never lost. */
-import { rm } from 'node:fs/promises';
-import { DataError } from '../errors.js';
-import { type AtomicFile, openAtomic } from './atomic-write.js';
-import { BadRowError, parsePairRow } from './pair-formats.js';
+import { parsePairRow } from './pair-formats.js';
 import type { PairRow } from './pairs.js';
-import { type RawRow, streamRows } from './row-stream.js';
+import { type BadRow, type ReadRowsOptions, readCheckedRows, streamCheckedRows } from './read-rows.js';
 
-/** Longest row that is parsed, in bytes: a guard against a file that is not JSON at all. */
-const DEFAULT_MAX_ROW_BYTES = 16 * 1024 * 1024;
-/** Characters of a bad row that the quarantine file keeps. */
-const MAX_QUARANTINED_CHARACTERS = 100_000;
+export type { BadRow } from './read-rows.js';
 
 export type ReadRow =
   | { ok: true; line: number; pair: PairRow }
   | { ok: false; line: number; reason: string; raw: string };
 
-/** A row that could not be used, and why. */
-export interface BadRow {
-  file: string;
-  /** 1-based. */
-  line: number;
-  reason: string;
-}
-
-export interface ReadPairsOptions {
-  /** Bad rows are written here as JSONL (`file`, `line`, `reason`, `raw`); default none. */
-  quarantinePath?: string;
-  /** The largest share of bad rows with which reading still succeeds, 0 to 1. Default 0.05. */
-  maxBadRowShare?: number;
-  /** A longer row is a bad one. Default 16 MiB. */
-  maxRowBytes?: number;
-}
+export type ReadPairsOptions = ReadRowsOptions;
 
 /** What a pairs file holds. */
 export interface ReadPairsResult {
@@ -43,9 +22,11 @@ export interface ReadPairsResult {
 /** The rows of a file one by one, good and bad, in order; memory is bounded by one row. */
 export async function* streamPairs(
   file: string,
-  { maxRowBytes = DEFAULT_MAX_ROW_BYTES }: Pick<ReadPairsOptions, 'maxRowBytes'> = {},
+  options: Pick<ReadPairsOptions, 'maxRowBytes'> = {},
 ): AsyncGenerator<ReadRow> {
-  for await (const row of streamRows(file, maxRowBytes)) yield parseRow(row, maxRowBytes);
+  for await (const read of streamCheckedRows(file, parsePairRow, options)) {
+    yield read.ok ? { ok: true, line: read.line, pair: read.row } : read;
+  }
 }
 
 /**
@@ -55,95 +36,6 @@ export async function* streamPairs(
  *   rows are bad; the quarantine file is there all the same
  */
 export async function readPairs(file: string, options: ReadPairsOptions = {}): Promise<ReadPairsResult> {
-  const { quarantinePath, maxBadRowShare = 0.05 } = options;
-  const pairs: PairRow[] = [];
-  const bad: BadRow[] = [];
-  let quarantine: AtomicFile | undefined;
-  try {
-    for await (const row of streamPairs(file, options)) {
-      if (row.ok) {
-        pairs.push(row.pair);
-        continue;
-      }
-      const { line, reason, raw } = row;
-      bad.push({ file, line, reason });
-      if (quarantinePath !== undefined) {
-        quarantine ??= await openAtomic(quarantinePath);
-        await quarantine.write(`${JSON.stringify({ file, line, reason, raw })}\n`);
-      }
-    }
-    await quarantine?.commit();
-  } catch (error) {
-    await quarantine?.abort();
-    throw error;
-  }
-  // A file left by an earlier run would speak of rows that are no longer bad.
-  if (quarantinePath !== undefined && bad.length === 0) await rm(quarantinePath, { force: true });
-  const total = pairs.length + bad.length;
-  if (total === 0) throw new DataError('Expected at least one row, the file holds none.', { file });
-  if (bad.length / total > maxBadRowShare)
-    throw tooManyBadRows(file, bad, total, maxBadRowShare, quarantinePath);
-  return { pairs, bad, total };
-}
-
-function parseRow({ line, bytes, tooLong }: RawRow, maxRowBytes: number): ReadRow {
-  let raw = '';
-  try {
-    raw = bytes.toString('utf8');
-    if (tooLong) throw new BadRowError(`the row is longer than ${maxRowBytes} bytes`);
-    const text = decodeUtf8(bytes);
-    return { ok: true, line, pair: parsePairRow(parseJson(text)) };
-  } catch (error) {
-    if (!(error instanceof BadRowError)) throw error;
-    return { ok: false, line, reason: error.message, raw: raw.slice(0, MAX_QUARANTINED_CHARACTERS) };
-  }
-}
-
-function decodeUtf8(bytes: Buffer): string {
-  try {
-    return new TextDecoder('utf-8', { fatal: true }).decode(bytes);
-  } catch {
-    throw new BadRowError('not valid UTF-8');
-  }
-}
-
-function parseJson(text: string): unknown {
-  try {
-    return JSON.parse(text);
-  } catch (error) {
-    // The engine's message quotes the row's text; the quarantine file holds the row itself.
-    const place = /at position (\d+)/.exec((error as Error).message)?.[1];
-    throw new BadRowError(
-      `not valid JSON${place === undefined ? '' : ` (at character ${Number(place) + 1})`}`,
-    );
-  }
-}
-
-function tooManyBadRows(
-  file: string,
-  bad: BadRow[],
-  total: number,
-  limit: number,
-  quarantine?: string,
-): DataError {
-  const counts = new Map<string, { count: number; line: number }>();
-  for (const { reason, line } of bad) {
-    // Positions and values differ from row to row; the kind of mistake is what the summary is about.
-    const kind = reason.replace(/\[\d+\]/g, '[]').replace(/ \(at character \d+\)/, '');
-    const seen = counts.get(kind);
-    if (seen === undefined) counts.set(kind, { count: 1, line });
-    else seen.count++;
-  }
-  const summary = [...counts]
-    .sort((a, b) => b[1].count - a[1].count)
-    .slice(0, 5)
-    .map(([kind, { count, line }]) => `\n  ${count} x ${kind} (first on line ${line})`)
-    .join('');
-  const percent = (share: number) => `${Math.round(share * 1000) / 10}%`;
-  const where = quarantine === undefined ? '' : `\nThe rows are in ${quarantine}.`;
-  return new DataError(
-    `${bad.length} of ${total} rows (${percent(bad.length / total)}) cannot be used, the limit is ${percent(limit)}:` +
-      `${summary}${counts.size > 5 ? `\n  and ${counts.size - 5} more kinds` : ''}${where}`,
-    { file, details: { bad: bad.length, total, limit } },
-  );
+  const { rows, bad, total } = await readCheckedRows(file, parsePairRow, options);
+  return { pairs: rows.map(({ row }) => row), bad, total };
 }

@@ -66,7 +66,8 @@ export function fitPair(pair: EncodedPair, options: TruncationOptions): FittedPa
   return fitted;
 }
 
-function cutPrompt(whole: EncodedPrompt, room: number, mode: 'keep_start' | 'keep_end'): number[] {
+/** The ids of a prompt cut to `room` tokens, or to what must stay of it where that is more: see `truncationMode`. */
+export function cutPrompt(whole: EncodedPrompt, room: number, mode: 'keep_start' | 'keep_end'): number[] {
   let prompt = whole;
   while (mode === 'keep_end' && prompt.ids.length > room) {
     const shorter = prompt.shorten();

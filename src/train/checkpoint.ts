@@ -10,11 +10,15 @@ import type { AdamW, OptimizerSlot } from './adamw.js';
 import type { Metrics } from './events.js';
 import { checkpointFolder, checkpointSteps } from './output-folder.js';
 
-/** Where a run stands after some optimizer steps. */
-export interface TrainerState {
+/** What every kind of run keeps of where it stands. */
+export interface CheckpointState {
   /** Version of this layout. */
   version: 1;
   step: number;
+}
+
+/** Where a run stands after some optimizer steps. */
+export interface TrainerState extends CheckpointState {
   /** When the run began (ISO 8601): chat templates that write the date keep to it. */
   startedAt: string;
   /** Tokens seen so far, as TRL's num_tokens counts them. */
@@ -41,7 +45,7 @@ const OPTIMIZER_FILE = 'optimizer.safetensors';
  */
 export async function writeCheckpoint(
   folder: string,
-  state: TrainerState,
+  state: CheckpointState,
   optimizer: AdamW,
   saveWeights: (folder: string) => Promise<void>,
 ): Promise<string> {
@@ -71,11 +75,11 @@ export async function writeCheckpoint(
 }
 
 /** The state in a checkpoint folder. Throws CheckpointError where it is no whole checkpoint of this version. */
-export function readTrainerState(checkpoint: string): TrainerState {
+export function readTrainerState<State extends CheckpointState = TrainerState>(checkpoint: string): State {
   const path = join(checkpoint, STATE_FILE);
-  let state: Partial<TrainerState>;
+  let state: Partial<State>;
   try {
-    state = JSON.parse(readFileSync(path, 'utf8')) as Partial<TrainerState>;
+    state = JSON.parse(readFileSync(path, 'utf8')) as Partial<State>;
   } catch (cause) {
     throw new CheckpointError(`${checkpoint} is no checkpoint to go on from: ${(cause as Error).message}`, {
       cause,
@@ -86,7 +90,7 @@ export function readTrainerState(checkpoint: string): TrainerState {
       `${path} is of another version of persona-dpo (version ${state.version}, expected 1)`,
     );
   }
-  return state as TrainerState;
+  return state as State;
 }
 
 /** The newest whole checkpoint in `folder`, or null. */

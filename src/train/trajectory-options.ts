@@ -53,7 +53,15 @@ export function checkTrajectory(
   saved: Readonly<Record<string, unknown>>,
   options: ResolvedTrainOptions,
 ): void {
-  const differing = Object.entries(trajectoryOptions(options))
+  checkSameOptions(saved, trajectoryOptions(options));
+}
+
+/** {@link checkTrajectory} of options by their names, whatever kind of run they are of. */
+export function checkSameOptions(
+  saved: Readonly<Record<string, unknown>>,
+  given: Readonly<Record<string, unknown>>,
+): void {
+  const differing = Object.entries(given)
     .filter(([name, value]) => !isDeepStrictEqual(saved[name], value))
     .map(
       ([name, value]) =>

@@ -1,9 +1,9 @@
 /** DPO and its relatives as an objective: the policy held against the reference, on packed rows of pairs. */
 
+import type { DpoOptions } from '../losses/dpo-options.js';
 import type { LanguageModel } from '../models/language-model.js';
 import type { MemoryPlan } from './memory-plan.js';
 import type { Objective } from './objective.js';
-import type { ResolvedTrainOptions } from './options.js';
 import {
   evaluatePairs,
   type PassOptions,
@@ -16,13 +16,14 @@ import { trainableParameters } from './trainable-parameters.js';
 
 export interface PreferenceInputs {
   model: LanguageModel;
-  options: ResolvedTrainOptions;
+  /** The loss. */
+  options: DpoOptions;
   reference: ReferenceLookup;
   plan: MemoryPlan;
 }
 
 /** Compiled functions are made for token counts that are multiples of this. */
-export const XLA_BUCKET = 128;
+const XLA_BUCKET = 128;
 
 export function preferenceObjective(inputs: PreferenceInputs): Objective<PassResult> {
   const { model, options, reference, plan } = inputs;

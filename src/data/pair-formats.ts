@@ -201,6 +201,12 @@ export function readContext(row: Row): PairContext {
     }
     context.scores = { chosen: scores.chosen as number, rejected: scores.rejected as number };
   }
+  if (row.margin !== undefined && row.margin !== null) {
+    if (!Number.isFinite(row.margin)) {
+      throw new BadRowError(`margin: expected a number, got ${describe(row.margin)}`);
+    }
+    context.margin = row.margin as number;
+  }
   return context;
 }
 

@@ -21,6 +21,8 @@ export interface PairContext {
   /** Where the pair comes from: a rewrite, a reward model, a data set. */
   source?: string;
   scores?: { chosen: number; rejected: number };
+  /** By how much chosen should be ahead in the loss of a reward model: TRL's `margin` column. */
+  margin?: number;
 }
 
 /**
@@ -90,6 +92,7 @@ export const preferencePairSchema = z.object({
   user: z.string().optional(),
   source: z.string().optional(),
   scores: z.object({ chosen: z.number(), rejected: z.number() }).optional(),
+  margin: z.number().optional(),
 });
 
 /** The JSON object that stands for a pair in a file, in a fixed order of keys. */
@@ -99,8 +102,8 @@ export function pairToRow(pair: PairRow): Record<string, unknown> {
     : isTextPair(pair)
       ? { prompt: pair.promptText, chosen: pair.chosenText, rejected: pair.rejectedText }
       : { prompt_ids: pair.promptIds, chosen_ids: pair.chosenIds, rejected_ids: pair.rejectedIds };
-  const { id, persona, user, source, scores } = pair;
-  const context = { id, persona, user, source, scores };
+  const { id, persona, user, source, scores, margin } = pair;
+  const context = { id, persona, user, source, scores, margin };
   return {
     ...texts,
     ...Object.fromEntries(Object.entries(context).filter(([, value]) => value !== undefined)),

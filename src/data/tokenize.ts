@@ -38,6 +38,8 @@ export interface TokenizedPair {
   chosenIds: number[];
   rejectedIds: number[];
   user?: string;
+  /** By how much chosen should be ahead in the loss of a reward model. */
+  margin?: number;
 }
 
 /** How pairs become token ids. */
@@ -126,6 +128,7 @@ export function tokenizePair(
         chosenIds: fitted.chosenIds,
         rejectedIds: fitted.rejectedIds,
         ...(pair.user === undefined ? {} : { user: pair.user }),
+        ...(pair.margin === undefined ? {} : { margin: pair.margin }),
       },
       promptCut: fitted.promptCut,
       completionCut: fitted.completionCut,

@@ -11,7 +11,7 @@ import { loadAdapter } from './adapter-files.js';
 import type { HubOptions } from './hub-options.js';
 import { LanguageModel } from './language-model.js';
 import { loadWeights } from './load-weights.js';
-import { loadModelFiles, type TokenizerSource } from './model-files.js';
+import { loadModelFiles, type ModelFiles, type TokenizerSource } from './model-files.js';
 import { type FingerprintOptions, modelFingerprint, weightFilesOf } from './model-fingerprint.js';
 import { resolveModel } from './model-location.js';
 
@@ -32,6 +32,8 @@ export interface LoadModelOptions extends Pick<RuntimeOptions, 'device' | 'threa
   hub?: HubOptions;
   /** Another chat template, its variables, the time it sees. Default: the model's own template. */
   tokenizer?: LoadTokenizerOptions;
+  /** Opens the files of the model found at a path, where they are more than a language model's. */
+  open?: (path: string) => ModelFiles;
   /** Called after each tensor with the bytes of weights read so far and in all. */
   onProgress?: (doneBytes: number, totalBytes: number) => void;
 }
@@ -75,18 +77,20 @@ export interface LoadedModel {
  * when it already runs on another device or with other threads. Nothing stays in memory then.
  */
 export async function loadModel(pathOrId: string, options: LoadModelOptions = {}): Promise<LoadedModel> {
-  const { dtype = 'bfloat16', device, threads, xla = false, hub, onProgress } = options;
+  const {
+    dtype = 'bfloat16',
+    device,
+    threads,
+    xla = false,
+    hub,
+    open = loadModelFiles,
+    onProgress,
+  } = options;
   const { weightDtype = dtype } = options;
   const location = await resolveModel(pathOrId, hub === undefined ? {} : { hub });
   await useTensorflowBackend({ ...(device && { device }), ...(threads !== undefined && { threads }) });
   const weightFiles = weightFilesOf(location.path);
-  const {
-    config,
-    configJson,
-    generationConfig,
-    tokenizerSource,
-    weights: source,
-  } = loadModelFiles(location.path);
+  const { config, configJson, generationConfig, tokenizerSource, weights: source } = open(location.path);
   let model: LanguageModel;
   let tokenizer: Tokenizer | null;
   try {

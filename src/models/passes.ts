@@ -149,6 +149,25 @@ export async function backward(
   dLogps: Tensor,
   sink: GradientSink,
 ): Promise<void> {
+  const headSink = state.options.adapter === null ? sink : null;
+  await backwardFrom(model, batch, state, sink, () =>
+    headBackward(model, batch, state.hidden, scores.dNormed, dLogps, headSink),
+  );
+}
+
+/**
+ * Gradients of the layers, and without an adapter of the embedding, from that of the hidden states after the last
+ * layer: for whatever head stands on them. What the forward pass kept is freed on the way, and also on failure.
+ *
+ * @param head Gives `d loss / d hidden`, `[N, D]`, and does the head's own gradients; `state.hidden` is freed after it.
+ */
+export async function backwardFrom(
+  model: LanguageModel,
+  batch: DeviceBatch,
+  state: ForwardState,
+  sink: GradientSink,
+  head: () => Promise<Tensor>,
+): Promise<void> {
   const { adapter, dropoutSeed } = state.options;
   const full = adapter === null;
   const lora = adapter?.shape(dropoutSeed !== undefined) ?? null;
@@ -156,7 +175,7 @@ export async function backward(
   const run = model.functions.get(keptAll ? 'backward' : 'recomputed', batch.pairs, lora);
   try {
     await scope(async () => {
-      let dy = await headBackward(model, batch, state.hidden, scores.dNormed, dLogps, full ? sink : null);
+      let dy = await head();
       state.hidden.dispose();
       for (let i = model.config.numLayers - 1; i >= 0; i--) {
         const saved = state.layers[i] as Record<string, Tensor>;

@@ -203,8 +203,8 @@ function fingerprintOf({
   const hash = createHash('sha256');
   for (const pairs of [train, evaluation]) {
     hash.update(`${pairs.length}\n`);
-    for (const { promptIds, chosenIds, rejectedIds } of pairs) {
-      hash.update(`${promptIds}|${chosenIds}|${rejectedIds}\n`);
+    for (const { promptIds, chosenIds, rejectedIds, margin } of pairs) {
+      hash.update(`${promptIds}|${chosenIds}|${rejectedIds}${margin === undefined ? '' : `|${margin}`}\n`);
     }
   }
   return hash.digest('hex');

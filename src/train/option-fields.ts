@@ -11,11 +11,14 @@ export interface FieldMeta {
 
 export const FIELD_GROUPS = [
   'Model and data',
+  'Sampling and rewards',
+  'vLLM server',
   'Loss',
   'LoRA',
   'Optimizer and schedule',
   'Batches',
   'Evaluation and best checkpoint',
+  'Signs of reward hacking',
   'Logging and saving',
   'Tokens and personas',
   'Machine',
@@ -23,7 +26,7 @@ export const FIELD_GROUPS = [
 export type FieldGroup = (typeof FIELD_GROUPS)[number];
 
 /** Attaches to a schema what its help text says. Must come last: zod's wrappers don't carry it over. */
-function field<T extends z.ZodType>(
+export function field<T extends z.ZodType>(
   group: FieldGroup,
   placeholder: string,
   schema: T,
@@ -32,18 +35,18 @@ function field<T extends z.ZodType>(
   return schema.meta({ group, placeholder, description } satisfies FieldMeta) as T;
 }
 
-const text = () => z.string().min(1);
-const count = () => z.number().int().min(1);
-const share = () => z.number().min(0).max(1);
-const flag = (byDefault: boolean) => z.boolean().default(byDefault);
+export const text = () => z.string().min(1);
+export const count = () => z.number().int().min(1);
+export const share = () => z.number().min(0).max(1);
+export const flag = (byDefault: boolean) => z.boolean().default(byDefault);
 /** Transformers' rule for steps: a whole number of steps, or a share of all steps when below 1. */
-const stepsOrShare = () =>
+export const stepsOrShare = () =>
   z
     .number()
     .min(0)
     .refine((x) => x < 1 || Number.isInteger(x), 'a whole number of steps, or a share below 1');
 /** One value or a list of them; a list once resolved. */
-const oneOrMore = <T extends z.ZodType>(item: T) =>
+export const oneOrMore = <T extends z.ZodType>(item: T) =>
   z
     .union([item, z.array(item).min(1)])
     .transform((value): z.output<T>[] =>

@@ -67,7 +67,7 @@ async function run(file: string, { dryRun, output, json = false, ...range }: Run
   const read = readRunConfig(file);
   const config = output === undefined ? read.config : { ...read.config, outputDir: output };
   if (dryRun) {
-    const plan = await planPipeline(config, range);
+    const plan = await planPipeline(config, { ...range, hub: hubOptions(silentProgress()) });
     if (json) printJson({ type: 'plan', plan });
     else print([...read.notices.map((notice) => `note: ${notice}`), describePlan(plan)].join('\n'));
     return;

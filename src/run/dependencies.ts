@@ -1,7 +1,9 @@
 /** What has changed since a stage was done: its options, templates, model, code or inputs, in words. */
 
+import { isDeepStrictEqual } from 'node:util';
 import { toFileName } from '../train/option-names.js';
 import type { Dependencies } from './manifest.js';
+import { isSameModel } from './weights-mark.js';
 
 /** One thing that differs. `input` names the input where it is one. */
 export interface Change {
@@ -11,6 +13,11 @@ export interface Change {
 
 /** Longest value that is shown in full. */
 const MAX_SHOWN = 40;
+
+/** Whether nothing has changed that is known to be another. */
+export function isSameWork(before: Dependencies, now: Dependencies): boolean {
+  return isSameModel(before.model, now.model) && isDeepStrictEqual({ ...before, model: now.model }, now);
+}
 
 /** The differences between what a stage was done with and what it would be done with now. */
 export function changesBetween(before: Dependencies, now: Dependencies): Change[] {
@@ -28,7 +35,7 @@ export function changesBetween(before: Dependencies, now: Dependencies): Change[
       changes.push({ text: `the ${name} template has changed` });
     }
   }
-  if (before.model !== now.model) {
+  if (!isSameModel(before.model, now.model)) {
     changes.push({ text: `the model has changed: ${shown(before.model)} -> ${shown(now.model)}` });
   }
   for (const name of keysOf(entries(before.inputs), entries(now.inputs))) {

@@ -8,6 +8,7 @@ import type { RunFolder } from './run-folder.js';
 import type { KnownFacts, StageEstimate } from './stage.js';
 import { STAGE_NAMES } from './stage-names.js';
 import type { ConversationFacts } from './stages/conversation-facts.js';
+import { isSameModel } from './weights-mark.js';
 
 /** English text in the tokenizers of today's models. */
 const CHARACTERS_PER_TOKEN = 4;
@@ -139,7 +140,8 @@ export function measuredRate(folder: RunFolder, model: string): number | null {
   let seconds = 0;
   for (const name of STAGE_NAMES) {
     const manifest = folder.manifest(name);
-    if (manifest?.dependencies.model !== model || manifest.usage === null) continue;
+    if (manifest === undefined || manifest.usage === null) continue;
+    if (!isSameModel(manifest.dependencies.model, model)) continue;
     // Where most came from the cache, the time says nothing of the model.
     if (manifest.usage.requests <= manifest.usage.cached) continue;
     sum += manifest.usage.promptTokens + manifest.usage.completionTokens;

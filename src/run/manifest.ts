@@ -23,7 +23,7 @@ const dependenciesSchema = z.object({
   options: z.record(z.string(), z.json()),
   /** SHA-256 of each prompt template. */
   templates: z.record(z.string(), z.string()),
-  /** The language model, as one line; null where the stage asks none. */
+  /** The model that is asked or trained, as one line; null where there is none. */
   model: z.string().nullable(),
   /** SHA-256 of each input. */
   inputs: z.record(z.string(), z.string()),
@@ -59,6 +59,10 @@ const manifestSchema = z.object({
   modelIdentity: z.string().nullable(),
   usage: usageSchema.nullable(),
   versions: z.object({ package: z.string(), node: z.string() }),
+  /** Where the stage was done; manifests of earlier versions do not tell. */
+  machine: z
+    .object({ cpu: z.string(), cores: z.number(), memoryBytes: z.number(), platform: z.string() })
+    .exactOptional(),
   startedAt: z.string(),
   finishedAt: z.string(),
   /** Wall-clock seconds of the call that finished the stage. */

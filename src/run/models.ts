@@ -1,6 +1,5 @@
 /** The language models of a run: opened when the first stage asks, shared by stages with the same options. */
 
-import { createHash } from 'node:crypto';
 import { existsSync } from 'node:fs';
 import { join } from 'node:path';
 import type { ChatModelOptions, ResolvedChatModelOptions } from '../llm/chat-model-options.js';
@@ -10,11 +9,11 @@ import type { CachedChatModel } from '../llm/reply-cache.js';
 import { openReplyStore, type ReplyStore } from '../llm/reply-store.js';
 import { costOf } from '../llm/usage-meter.js';
 import type { HubOptions } from '../models/hub-options.js';
-import { weightFilesOf } from '../models/model-fingerprint.js';
 import { installHome } from '../runtime/install/location.js';
 import type { AskingStage } from './config/sections.js';
 import type { AskedEstimate } from './estimate.js';
 import type { StageWork } from './stage.js';
+import { markedWeights } from './weights-mark.js';
 
 const REPLIES_FILE = 'replies.lmdb';
 
@@ -40,7 +39,7 @@ export class RunModels {
   /** What is known of a stage's model without opening it, as one line: when it changes, the stage is done anew. */
   describe(stage: AskingStage): string | null {
     const options = this.#options.models[stage];
-    return options === undefined ? null : describeModel(resolveChatModelOptions(options));
+    return options === undefined ? null : describeModel(resolveChatModelOptions(options), this.#options.hub);
   }
 
   /** What so many tokens cost; null where the model has no prices. */
@@ -106,12 +105,12 @@ function keyOf(options: ResolvedChatModelOptions, { secret }: RunModelsOptions):
 }
 
 /** Everything of the options that replies depend on; not where and how fast they are computed. */
-function describeModel(options: ResolvedChatModelOptions): string {
+function describeModel(options: ResolvedChatModelOptions, hub: HubOptions): string {
   if (options.kind === 'local') {
     const { model, adapter, dtype, chatTemplatePath } = options;
     return [
-      `local ${model}${filesOf(model)}`,
-      ...(adapter === null ? [] : [`adapter ${adapter}${filesOf(adapter)}`]),
+      `local ${markedWeights(model, hub)}`,
+      ...(adapter === null ? [] : [`adapter ${markedWeights(adapter, hub)}`]),
       dtype,
       ...(chatTemplatePath === null ? [] : [`template ${chatTemplatePath}`]),
     ].join(', ');
@@ -122,15 +121,4 @@ function describeModel(options: ResolvedChatModelOptions): string {
     ...(contextTokens === null ? [] : [`context ${contextTokens}`]),
     ...(Object.keys(extraBody).length === 0 ? [] : [JSON.stringify(extraBody)]),
   ].join(', ');
-}
-
-/** Marks the weights on disk, so that other ones under the same name are told from them; nothing of those on the Hub. */
-function filesOf(path: string): string {
-  if (!existsSync(path)) return '';
-  try {
-    const files = weightFilesOf(path).map(({ size, modified }) => `${size} ${modified}`);
-    return ` (${createHash('sha256').update(files.join()).digest('hex').slice(0, 12)})`;
-  } catch {
-    return ''; // What is wrong with it is said when it is opened.
-  }
 }

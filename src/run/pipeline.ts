@@ -79,9 +79,9 @@ export interface AloneOptions {
  */
 export async function planPipeline(
   config: RunConfig | ResolvedRunConfig,
-  range: RangeOptions = {},
+  { hub = {}, ...range }: RangeOptions & Pick<RunHooks, 'hub'> = {},
 ): Promise<RunPlan> {
-  const run = setUp(config, range, {}, undefined);
+  const run = setUp(config, range, { hub }, undefined);
   const stages = buildStages(run.setup);
   checkRange({ stages, ...range });
   const { folder } = run.setup;

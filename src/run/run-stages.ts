@@ -4,7 +4,9 @@ import { existsSync, readFileSync, rmSync } from 'node:fs';
 import { join } from 'node:path';
 import { isDeepStrictEqual } from 'node:util';
 import { writeFileAtomic } from '../data/atomic-write.js';
+import { machineReport } from '../runtime/device-report.js';
 import { outputFiles } from '../train/output-folder.js';
+import { isSameWork } from './dependencies.js';
 import type { RunEvent } from './events.js';
 import type { FileHashes } from './file-hashes.js';
 import { type Dependencies, MANIFEST_FILE, type Manifest, manifestText, newManifest } from './manifest.js';
@@ -98,10 +100,12 @@ async function runStage(stage: RunStage, options: RunStagesOptions, force: boole
     signal.throwIfAborted();
     const manifest = newManifest({
       stage: name,
-      dependencies,
+      // A model from the Hub has its revision only once it was fetched.
+      dependencies: { ...dependencies, model: stage.model },
       inputs: await inputsOf(stage),
       ...pick(result),
       versions: { package: packageVersion(), node: process.versions.node },
+      machine: machineOf(),
       startedAt,
       finishedAt: new Date().toISOString(),
       seconds: (performance.now() - started) / 1000,
@@ -119,10 +123,13 @@ async function runStage(stage: RunStage, options: RunStagesOptions, force: boole
   }
 }
 
+function machineOf(): NonNullable<Manifest['machine']> {
+  const { cpu, cores, memoryBytes } = machineReport();
+  return { cpu, cores, memoryBytes, platform: `${process.platform} ${process.arch}` };
+}
+
 function onlyInputsChanged(before: Manifest, now: Dependencies): boolean {
-  const { inputs: _, ...rest } = before.dependencies;
-  const { inputs: _now, ...restNow } = now;
-  return isDeepStrictEqual(rest, restNow);
+  return isSameWork({ ...before.dependencies, inputs: now.inputs }, now);
 }
 
 function pick({ outputs, counts, facts, modelIdentity, usage }: StageResult) {
@@ -156,8 +163,9 @@ async function beginInPlace(
 ): Promise<Place> {
   const path = folder.stage(name);
   const begunFile = join(path, BEGUN_FILE);
+  const begun = readJson(begunFile) as Dependencies | undefined;
   const resuming =
-    !existsSync(join(path, MANIFEST_FILE)) && isDeepStrictEqual(readJson(begunFile), dependencies);
+    !existsSync(join(path, MANIFEST_FILE)) && begun !== undefined && isSameWork(begun, dependencies);
   if (!resuming && existsSync(path)) {
     const finished = [outputFiles.adapter, outputFiles.model].some((each) => existsSync(join(path, each)));
     if (finished) {

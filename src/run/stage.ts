@@ -43,7 +43,7 @@ export interface RunStage {
   readonly options: Dependencies['options'];
   /** Source of each prompt template by its name. */
   readonly templates: Readonly<Record<string, string>>;
-  /** The model that is asked, as one line; null for none. */
+  /** The model that is asked or trained, as one line; null for none. May become more precise once it was opened. */
   readonly model: string | null;
   readonly inputs: readonly StageInput[];
   /** Whether what a stopped run left in the stage's folder is gone on with: training has its checkpoints. */

@@ -98,6 +98,11 @@ describe('a configuration', () => {
       'run.yaml:7: classify is needed by what comes after it; use until to end a run before it',
     ],
     [
+      'personas that are given nowhere',
+      `${BASE}personas:\n  method: given\n`,
+      'run.yaml:8: file is required: method given takes the personas from it',
+    ],
+    [
       'training on pairs of its own',
       `${BASE}train:\n  model: m\n  pairs: x\n`,
       'run.yaml:9: pairs comes from the run',

@@ -232,3 +232,18 @@ describe('the plan', () => {
     await expect(planToys(toy)).rejects.toThrow(/classify\/manifest\.json: expected the manifest of a stage/);
   });
 });
+
+test('a model from the Hub is recorded with its revision once it was fetched, and another one is a change', async () => {
+  const options = { ...setUp(), model: 'local owner/name, auto' };
+  const fetch = (revision: string) => {
+    options.model = `local owner/name (revision ${revision}), auto`;
+  };
+  const first = await runToys(Object.assign(options, { onRow: () => fetch('aaa') }));
+  expect(first.done).toEqual(ALL);
+  const { model } = new RunFolder(options.folder).manifest('classify')?.dependencies ?? {};
+  expect(model).toContain('revision aaa');
+  expect((await runToys({ ...options, model: 'local owner/name, auto' })).done).toEqual([]);
+  fetch('bbb');
+  const later = await planToys(options);
+  expect(reasonsOf(later.stages, 'classify')).toEqual([expect.stringContaining('the model has changed')]);
+});

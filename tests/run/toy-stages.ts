@@ -43,7 +43,7 @@ export function writeNumbers(path: string, numbers: readonly number[]): void {
 
 /** conversations -> classify -> pairs -> train, which goes on where it was. */
 export function toyStages(options: ToyOptions): RunStage[] {
-  const { folder, source, most = 100, factor = 2, template = 'say {{ n }}', model = 'toy' } = options;
+  const { folder, source, most = 100, factor = 2, template = 'say {{ n }}' } = options;
   const run = new RunFolder(folder);
   const from = (stage: StageName): StageInput => ({
     name: `${stage} rows`,
@@ -67,7 +67,9 @@ export function toyStages(options: ToyOptions): RunStage[] {
       ...mapped('classify', from('conversations'), (n) => n * factor),
       options: { sampling: { factor } },
       templates: { classify: template },
-      model,
+      get model() {
+        return options.model ?? 'toy';
+      },
       estimate: ({ conversations }) =>
         conversations === undefined
           ? null

@@ -61,6 +61,10 @@ export const filterOptionsSchema = z.object({
     .nullable()
     .default(32_000)
     .describe('Most characters of the prompt. null: off; training cuts prompts that are too long.'),
+  dropEchoes: z
+    .boolean()
+    .default(true)
+    .describe('Drops rewrites that only say the follow-up again, or order a rewrite.'),
   dropFeedbackTalk: z
     .boolean()
     .default(true)

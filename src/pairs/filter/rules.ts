@@ -3,6 +3,7 @@ import { createHash } from 'node:crypto';
 import { refusalIn } from '../refusals.js';
 import { answerText, type PairCandidate } from './candidate.js';
 import { feedbackTalk } from './feedback-talk.js';
+import { orderToRewrite, repeatsFollowUp } from './follow-up-echo.js';
 import { languageOf } from './language.js';
 import type { ResolvedFilterOptions } from './options.js';
 import { asksForLanguage, asksForMore } from './requests.js';
@@ -109,6 +110,13 @@ const TEXT_RULES: readonly Rule[] = [
   },
   {
     kind: 'switch',
+    option: 'dropEchoes',
+    reason: 'echo',
+    needsRewards: false,
+    finds: echo,
+  },
+  {
+    kind: 'switch',
     option: 'dropFeedbackTalk',
     reason: 'talks-about-feedback',
     needsRewards: false,
@@ -179,6 +187,14 @@ function lengthRatio({ pair, followUp }: PairCandidate): number {
   const [chosen, rejected] = [answerText(pair.chosen), answerText(pair.rejected)];
   if (followUp !== undefined && asksForMore(followUp)) return 0;
   return characters(chosen) / Math.max(characters(rejected), SHORT_ANSWER);
+}
+
+function echo({ pair, followUp }: PairCandidate): string | null {
+  const [chosen, rejected] = [answerText(pair.chosen), answerText(pair.rejected)];
+  if (followUp === undefined) return null;
+  if (repeatsFollowUp(followUp, chosen)) return 'it is what the user said, over again';
+  const order = orderToRewrite(rejected) === undefined ? orderToRewrite(chosen) : undefined;
+  return order === undefined ? null : `it orders a rewrite: ${order}`;
 }
 
 function otherLanguage({ pair, followUp = '' }: PairCandidate): string | null {

@@ -6,7 +6,7 @@ import type { Dropped } from '../../data/tally.js';
 import type { ChatModel } from '../../llm/chat-model.js';
 import { type Answered, askInOrder, type Question } from '../ask-in-order.js';
 import { checkOptions } from '../check-options.js';
-import { textChange } from '../filter/text-change.js';
+import { orderToRewrite, repeatsFollowUp } from '../filter/follow-up-echo.js';
 import { createRewriteTemplate, type RewriteTemplate } from '../prompts/rewrite.js';
 import { refusalIn } from '../refusals.js';
 import { MIN_REPLY_TOKENS, replyRoom } from '../reply-room.js';
@@ -37,8 +37,6 @@ export interface RewriteSettings extends RewriteOptions {
 
 /** Characters of an empty reply that are shown. */
 const MAX_SHOWN = 80;
-/** A reply that changes less of the follow-up than this says only the follow-up again. */
-const SAME_WORDS = 0.1;
 
 /**
  * A rewrite of each answer that a user of the training side sent back with feedback, in the order of the conversations.
@@ -155,9 +153,11 @@ function rewriteRow(
   const refusal = refusalIn(rewrite);
   if (refusal !== undefined) return { id, reason: 'refusal', detail: refusal };
   if (options.source !== 'scratch') {
-    const echo = echoOf(template.render(''), rewrite, `${followUp.original}\n${followUp.followUp}`);
+    const { original, followUp: said } = followUp;
+    const order = orderToRewrite(original) === undefined ? orderToRewrite(rewrite) : undefined;
+    const echo = order ?? echoOf(template.render(''), rewrite, `${original}\n${said}`);
     if (echo !== undefined) return { id, reason: 'echoes-instruction', detail: echo };
-    if (textChange(followUp.followUp, rewrite) < SAME_WORDS) return { id, reason: 'echoes-follow-up' };
+    if (repeatsFollowUp(said, rewrite)) return { id, reason: 'echoes-follow-up' };
   }
   return {
     ...followUp,

@@ -172,7 +172,7 @@ class Resolver {
     const schema: z.ZodObject = sectionSchemas[name];
     const options = Object.hasOwn(schema.shape, 'seed') ? { seed, ...given } : given;
     const parsed = this.#parse(schema.strict(), options, [name]);
-    if (parsed !== undefined && name === 'conversations') this.#checkTogether(parsed);
+    if (parsed !== undefined) this.#checkTogether(name, parsed);
     return parsed ?? null;
   }
 
@@ -192,7 +192,15 @@ class Resolver {
     return value === undefined ? (byDefault ?? true) : !off;
   }
 
-  #checkTogether(options: Record<string, unknown>): void {
+  /** What one option needs of another. */
+  #checkTogether(name: SectionName, options: Record<string, unknown>): void {
+    if (name === 'personas' && options.method === 'given' && options.file === null) {
+      this.#problem([name, 'method'], 'file is required: method given takes the personas from it');
+    }
+    if (name === 'conversations') this.#checkIngest(options);
+  }
+
+  #checkIngest(options: Record<string, unknown>): void {
     try {
       resolveIngestOptions({ ...options, output: '-' } as Parameters<typeof resolveIngestOptions>[0]);
     } catch (error) {

@@ -42,15 +42,18 @@ export function askingStage(
   { models, folder }: StageSetup,
   { run, options, estimate, ...parts }: AskingStageParts,
 ): RunStage {
-  const description = models.describe(parts.name);
   return {
     ...parts,
     options: plain(options),
-    model: description,
+    // Asked for each time: of a model from the Hub more is known once it was fetched.
+    get model() {
+      return models.describe(parts.name);
+    },
     resumes: false,
     estimate(facts) {
       const asked = estimate(facts);
       if (asked === null) return null;
+      const description = models.describe(parts.name);
       const rate = description === null ? null : measuredRate(folder, description);
       const seconds = rate === null ? null : (asked.promptTokens + asked.completionTokens) / rate;
       return { ...asked, seconds, cost: models.costOf(parts.name, asked) };

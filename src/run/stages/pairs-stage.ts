@@ -24,7 +24,7 @@ export function pairsStage(
 ): RunStage {
   return quietStage({
     name: 'pairs',
-    version: 1,
+    version: 2,
     options,
     templates: {},
     inputs: [rewrites],

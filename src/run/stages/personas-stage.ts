@@ -1,7 +1,6 @@
 import { existsSync } from 'node:fs';
 import { join } from 'node:path';
 import { z } from 'zod';
-import { ConfigError } from '../../errors.js';
 import { givenPersonas } from '../../pairs/personas/given-personas.js';
 import { inferPersonas } from '../../pairs/personas/infer-personas.js';
 import { quotePersonas } from '../../pairs/personas/quote-personas.js';
@@ -32,7 +31,8 @@ export function personasStage(
     case 'quote':
       return quotedPersonas(setup, inputs);
     case 'given':
-      return knownPersonas(setup, file, inputs);
+      // The configuration is checked for it.
+      return knownPersonas(setup, file as string, inputs);
   }
 }
 
@@ -60,8 +60,7 @@ function quotedPersonas(setup: StageSetup, inputs: PersonaInputs): RunStage {
 /** A file of personas. */
 const givenPersonaSchema = z.object({ user: z.string().min(1), persona: z.string() });
 
-function knownPersonas(setup: StageSetup, file: string | null, inputs: PersonaInputs): RunStage {
-  if (file === null) throw new ConfigError('personas: method given needs a file');
+function knownPersonas(setup: StageSetup, file: string, inputs: PersonaInputs): RunStage {
   const given = givenFiles('given personas', [file]);
   return quietStage({
     name: 'personas',

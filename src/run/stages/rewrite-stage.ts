@@ -43,7 +43,7 @@ export function rewriteStage(
   const asks = asksModel('rewrite', setup.config.sections);
   const parts = {
     name: 'rewrite' as const,
-    version: 1,
+    version: 2,
     options,
     templates: asks
       ? { rewrite: template.source, ...(showsPersona ? { persona_prompt: personaTemplate.source } : {}) }

@@ -10,6 +10,7 @@ import { type RunTrainOptions, resolveRunTraining } from '../config/run-config.j
 import type { OutputFile } from '../manifest.js';
 import { fileOutput } from '../output-file.js';
 import type { RunStage, StageInput } from '../stage.js';
+import { markedWeights } from '../weights-mark.js';
 import { plain } from './asking-stage.js';
 import { fileOf, givenFiles, type StageSetup } from './setup.js';
 
@@ -25,7 +26,9 @@ export function trainStage(setup: StageSetup, options: RunTrainOptions, pairs: S
     version: 1,
     options: plain(options),
     templates: {},
-    model: null,
+    get model() {
+      return markedWeights(options.model, hub);
+    },
     inputs: [pairs, ...(evalPairs === undefined ? [] : [givenFiles('evaluation pairs', [evalPairs].flat())])],
     resumes: true,
     estimate: () => undefined,

@@ -75,6 +75,8 @@ describe('pairsFromRewrites', () => {
     ['unchanged', { rewrite: ` ${answer('roof')}\n` }, { minChange: null }],
     ['unchanged', { rewrite: answer('roof').replace('here', 'there') }, { minChange: 0.001 }],
     ['refusal', { rewrite: "I'm sorry, but I can't help with that." }, { dropRefusals: false }],
+    ['echo', { followUp: 'the garden please', rewrite: 'The garden, please!' }, { dropEchoes: false }],
+    ['echo', { rewrite: 'Rewrite your answer for a child.' }, { dropEchoes: false }],
     [
       'talks-about-feedback',
       { rewrite: `Thank you for your feedback! ${answer('garden')}` },

@@ -1,6 +1,7 @@
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import { feedbackTalk } from '../../../src/pairs/filter/feedback-talk.js';
+import { orderToRewrite, repeatsFollowUp } from '../../../src/pairs/filter/follow-up-echo.js';
 import { languageOf } from '../../../src/pairs/filter/language.js';
 import { asksForLanguage, asksForMore } from '../../../src/pairs/filter/requests.js';
 import { textChange } from '../../../src/pairs/filter/text-change.js';
@@ -46,6 +47,43 @@ describe('textChange', () => {
         expect(textChange(a, a)).toBe(0);
       }),
     );
+  });
+});
+
+describe('an answer that is the follow-up over again', () => {
+  it.each([
+    ['I still do not understand', 'I still do not understand.'],
+    ['i still don’t understand!!', '"I still don\'t understand"'],
+    ['make it shorter', 'Make it *shorter*!'],
+    ['make it shorter', 'Sure! Make it shorter.'],
+    ['shorter', 'The message: "shorter"'],
+    ['shorter', 'Here is what was asked for:\n\nShorter.'],
+    ['now for a child of five', 'Rewrite it to: "Now for a child of five".'],
+    ['can you say that in simple words please', 'Can you say that in simple words, please? Thank you.'],
+    ['用法语', '「用法语」'],
+  ])('%j: %j', (followUp, answer) => {
+    expect(repeatsFollowUp(followUp, answer)).toBe(true);
+  });
+
+  it.each([
+    ['shorter', 'Shorter days come in autumn.'],
+    ['which is the longest river', 'The longest river is the Nile.'],
+    ['just say I am sorry for the delay', 'I am sorry for the delay.'],
+    [
+      'more about cats',
+      'Cats sleep a lot. There is more about cats to say: they purr, they hunt, they climb trees.',
+    ],
+    ['!!', 'What is wrong?'],
+    ['no, blue', 'Blue is the colour that you want.'],
+  ])('not %j: %j', (followUp, answer) => {
+    expect(repeatsFollowUp(followUp, answer)).toBe(false);
+  });
+
+  it('or an order to rewrite, by how it begins', () => {
+    expect(orderToRewrite('Rewrite this answer to: "shorter"')).toBe('rewrite this answer');
+    expect(orderToRewrite('Please rephrase your last response so that it rhymes.')).toBeDefined();
+    expect(orderToRewrite('Rewrite the first chapter, then the second.')).toBeUndefined();
+    expect(orderToRewrite('To rewrite this text, take a pen.')).toBeUndefined();
   });
 });
 

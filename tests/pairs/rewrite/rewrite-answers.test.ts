@@ -211,6 +211,8 @@ describe('rewriteAnswers', () => {
     ['empty-answer', '<think>what to say?</think> '],
     ['refusal', "I'm sorry, but I can't help with that."],
     ['echoes-follow-up', ' shorter\n'],
+    ['echoes-follow-up', 'Here it is: "Shorter!"'],
+    ['echoes-instruction', 'Rewrite this answer to: "shorter"'],
     ['echoes-instruction', `Fine. ${createRewriteTemplate().render('').slice(0, 120)}`],
   ] as const)('drops a reply that is of no use: %s', async (reason, said) => {
     const model = answeringModel(({ id }) => (id === 'c:2' ? said : 'fine'));
@@ -223,7 +225,8 @@ describe('rewriteAnswers', () => {
   it('takes no echo for one where the words are those of the user, or nothing was asked', async () => {
     const words = 'one two three four five six seven eight nine ten eleven';
     const template = createRewriteTemplate(`${words}: {{ follow_up }}`);
-    const model = () => answeringModel(() => `It is ${words}.`);
+    const more = 'Then come twelve and thirteen, and so on, and after a while a hundred and all the others.';
+    const model = () => answeringModel(() => `It is ${words}. ${more}`);
     const counted = conversation('n', ['u: q', 'a: x', `u: ${words}`, 'a: y', 'u: count']);
     const messages = kinds(counted, { 2: FEEDBACK, 4: FEEDBACK });
     const { rows } = await rewrite([counted], messages, { template, model: model() });

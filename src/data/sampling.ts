@@ -53,14 +53,29 @@ export interface Split<P> {
  */
 export function splitPairs<P extends PairRow>(
   pairs: readonly P[],
-  { evalShare, by = 'user', seed = 0 }: SplitOptions,
+  { by = 'user', ...options }: SplitOptions,
 ): Split<P> {
+  const keyOf = (pair: P) =>
+    by === 'user' && pair.user !== undefined ? `user ${pair.user}` : `pair ${pairId(pair)}`;
+  return splitKeys(pairs, { ...options, by, keyOf });
+}
+
+export interface KeySplitOptions<Row> extends Pick<SplitOptions, 'evalShare' | 'seed'> {
+  /** Rows with the same key go to one side. */
+  keyOf: (row: Row) => string;
+  /** What keys stand for, in an error. Default `user`. */
+  by?: string;
+}
+
+/** {@link splitPairs} of rows of any kind. */
+export function splitKeys<Row>(
+  rows: readonly Row[],
+  { evalShare, seed = 0, keyOf, by = 'user' }: KeySplitOptions<Row>,
+): Split<Row> {
   if (!(evalShare >= 0 && evalShare <= 1)) {
     throw new ConfigError(`The share held out for evaluation must lie between 0 and 1, got ${evalShare}.`);
   }
-  const keys = pairs.map((pair) =>
-    by === 'user' && pair.user !== undefined ? `user ${pair.user}` : `pair ${pairId(pair)}`,
-  );
+  const keys = rows.map(keyOf);
   const ranked = [...new Set(keys)]
     .map((key) => ({ key, rank: createHash('sha256').update(`${seed} ${key}`).digest('hex') }))
     .sort((a, b) => (a.rank < b.rank ? -1 : 1));
@@ -74,7 +89,7 @@ export function splitPairs<P extends PairRow>(
   const count = partial ? Math.min(Math.max(wanted, 1), ranked.length - 1) : wanted;
   const held = new Set(ranked.slice(0, Math.max(count, 0)).map(({ key }) => key));
   return {
-    train: pairs.filter((_, index) => !held.has(keys[index] as string)),
-    eval: pairs.filter((_, index) => held.has(keys[index] as string)),
+    train: rows.filter((_, index) => !held.has(keys[index] as string)),
+    eval: rows.filter((_, index) => held.has(keys[index] as string)),
   };
 }

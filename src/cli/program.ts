@@ -9,6 +9,7 @@ import { logpsCommand } from './logps-command.js';
 import { mergeCommand } from './merge-command.js';
 import { quickstartCommand } from './quickstart-command.js';
 import { runCommand } from './run-command.js';
+import { serveCommand } from './serve-command.js';
 import { setupCommand } from './setup-command.js';
 import { stageCommand } from './stage-command.js';
 import { STAGE_COMMANDS } from './stage-command-help.js';
@@ -39,6 +40,7 @@ export function createProgram(): Command {
     generateCommand(),
     chatCommand(),
     logpsCommand(),
+    serveCommand(),
     mergeCommand(),
     setupCommand(),
     doctorCommand(),

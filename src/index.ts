@@ -108,18 +108,32 @@ export type { LoraAdapter, LoraConfig } from './models/lora-adapter.js';
 export { mergeAdapter, mergeToFolder } from './models/merge.js';
 export type { ModelConfig } from './models/model-config.js';
 export { type SaveModelOptions, saveModel } from './models/save-model.js';
+export {
+  type CandidateOptions,
+  candidateOptionsSchema,
+  type PromptOptions,
+  promptOptionsSchema,
+} from './pairs/candidates/options.js';
+export { type CandidateSettings, sampleCandidates } from './pairs/candidates/sample-candidates.js';
+export { type PromptInput, selectPrompts } from './pairs/candidates/select-prompts.js';
 export { type ClassifySettings, classifyMessages } from './pairs/classify/classify-messages.js';
 export { type ClassifyOptions, classifyOptionsSchema } from './pairs/classify/options.js';
 export { type ClassificationStatistics, classificationStatistics } from './pairs/classify/statistics.js';
 export { candidateOfRewrite, type PairCandidate } from './pairs/filter/candidate.js';
 export { type FilterSettings, filterPairs } from './pairs/filter/filter-pairs.js';
 export {
+  makePairs,
+  type PairContexts,
+  type PairSettings,
+  type PairSources,
+} from './pairs/filter/make-pairs.js';
+export {
   type FilterOptions,
   filterOptionsSchema,
   type PairOptions,
   pairOptionsSchema,
 } from './pairs/filter/options.js';
-export { type PairSettings, pairsFromRewrites } from './pairs/filter/pairs-from-rewrites.js';
+export { pairsFromRewrites } from './pairs/filter/pairs-from-rewrites.js';
 export { type PreviewSettings, previewThresholds, type ThresholdPreview } from './pairs/filter/preview.js';
 export { type MathSettings, mathConversations, mathMessages } from './pairs/math/math-conversations.js';
 export { type MathOptions, mathOptionsSchema } from './pairs/math/options.js';
@@ -156,6 +170,10 @@ export {
   loadRewriteTemplate,
   type RewriteTemplate,
 } from './pairs/prompts/rewrite.js';
+export { candidateOfRanking, type RankingChoice } from './pairs/rank/candidate-of-ranking.js';
+export { type RankOptions, rankOptionsSchema } from './pairs/rank/options.js';
+export { pairsFromRankings } from './pairs/rank/pairs-from-rankings.js';
+export { type RankSettings, rankCandidates } from './pairs/rank/rank-candidates.js';
 export { type ReconstructOptions, reconstructOptionsSchema } from './pairs/reconstruct/options.js';
 export {
   type ReconstructSettings,
@@ -165,10 +183,16 @@ export { type LoggedOptions, loggedAnswers } from './pairs/rewrite/logged-answer
 export { type RewriteOptions, rewriteOptionsSchema } from './pairs/rewrite/options.js';
 export { type RewriteInput, type RewriteSettings, rewriteAnswers } from './pairs/rewrite/rewrite-answers.js';
 export type {
+  Candidate,
+  CandidatesRow,
   ClassifiedMessage,
   FeedbackUserRow,
   FollowUpType,
   PersonaRow,
+  PromptRow,
+  RankedCandidate,
+  RankingRow,
+  RewardKind,
   RewriteRow,
   UserMessageType,
 } from './pairs/rows.js';

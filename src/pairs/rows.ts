@@ -93,3 +93,54 @@ export interface RewriteRow {
   request: Message[];
   finishReason: 'stop' | 'length' | 'filtered';
 }
+
+/** A user message that the policy is to answer, in its context. */
+export interface PromptRow {
+  /** `conversation#turn` of the message. */
+  id: string;
+  user: string;
+  conversation: string;
+  /** Index of the message among the conversation's turns. */
+  turn: number;
+  /** When the conversation began, where that is known. */
+  time?: string;
+  type: UserMessageType;
+  /** The conversation up to and with the message. */
+  prompt: Message[];
+  /** What is known of the user; absent for nothing. */
+  persona?: string;
+}
+
+/** One answer of several to a prompt. */
+export interface Candidate {
+  text: string;
+  /** Numbers of the draws that gave it, from 0: several where it came more than once. */
+  draws: number[];
+  finishReason: 'stop' | 'length' | 'filtered';
+}
+
+/** Different answers of the policy to one prompt. */
+export interface CandidatesRow extends PromptRow {
+  candidates: Candidate[];
+  /** `identity` of the model, and what it was asked. */
+  model: string;
+  request: Message[];
+}
+
+/** Whether a reward model sees the persona (section 2.4), or does not (the baseline of section 3.3). */
+export const REWARD_KINDS = ['user-based', 'user-agnostic'] as const;
+export type RewardKind = (typeof REWARD_KINDS)[number];
+
+export interface RankedCandidate extends Candidate {
+  /** By each kind that was asked for. */
+  rewards: Partial<Record<RewardKind, number>>;
+}
+
+/** The answers to one prompt with all their rewards. */
+export interface RankingRow extends Omit<CandidatesRow, 'candidates'> {
+  candidates: RankedCandidate[];
+  /** The rewards that decide. */
+  rewards: RewardKind;
+  /** `identity` of the reward model. */
+  scorer: string;
+}

@@ -106,7 +106,7 @@ function objection(rule: Rule, candidate: PairCandidate, options: ResolvedFilter
   return rule.describe(measured, threshold);
 }
 
-/** The candidates with their rewards, all at once; those they have already are kept where there is no scorer. */
+/** The candidates with their rewards, all at once. Those of rankings keep theirs; so do all where there is no scorer. */
 export async function scoreAll(
   candidates: readonly PairCandidate[],
   scorer: RewardScorer | undefined,
@@ -114,5 +114,9 @@ export async function scoreAll(
 ): Promise<readonly PairCandidate[]> {
   if (scorer === undefined) return candidates;
   const options = signal === undefined ? {} : { signal };
-  return await Promise.all(candidates.map((candidate) => scoreCandidate(candidate, scorer, options)));
+  return await Promise.all(
+    candidates.map((candidate) =>
+      candidate.ranking === undefined ? scoreCandidate(candidate, scorer, options) : candidate,
+    ),
+  );
 }

@@ -1,6 +1,14 @@
 /** What the quality filter and the making of pairs can be told. */
 import { z } from 'zod';
 
+/** The thresholds of RIP (appendix C.2), and the least gap. */
+const thresholds = {
+  minRejectedCharacters: z.number().int().min(0).nullable(),
+  minRejectedReward: z.number().nullable(),
+  maxRewardGap: z.number().min(0).nullable(),
+  minRewardGap: z.number().min(0).nullable(),
+};
+
 /** Thresholds and switches of the quality filter (appendix C.2 and section 2.3); each can be turned off. */
 export const filterOptionsSchema = z.object({
   filter: z
@@ -9,11 +17,7 @@ export const filterOptionsSchema = z.object({
     .describe(
       'Whether pairs are filtered at all. false is the baseline without quality filtering (section 3.3).',
     ),
-  minRejectedCharacters: z
-    .number()
-    .int()
-    .min(0)
-    .nullable()
+  minRejectedCharacters: thresholds.minRejectedCharacters
     .default(1878)
     .describe(
       'Fewest characters of the rejected answer: short ones tend to come from prompts of little use. Paper: 1878. null: off.',
@@ -22,20 +26,20 @@ export const filterOptionsSchema = z.object({
     .boolean()
     .default(true)
     .describe("Drops a rewrite whose reward is below the original's. Needs rewards."),
-  minRejectedReward: z
-    .number()
-    .nullable()
+  minRejectedReward: thresholds.minRejectedReward
     .default(-1)
     .describe(
       'Lowest reward of the rejected answer, on the scale of the reward model. Paper: -1. null: off. Needs rewards.',
     ),
-  maxRewardGap: z
-    .number()
-    .min(0)
-    .nullable()
+  maxRewardGap: thresholds.maxRewardGap
     .default(1)
     .describe(
       'Most that the reward of the chosen answer may be above the rejected one. Paper: 1. null: off. Needs rewards.',
+    ),
+  minRewardGap: thresholds.minRewardGap
+    .default(null)
+    .describe(
+      'Least that the reward of the chosen answer must be above the rejected one. null: off. Needs rewards.',
     ),
   minChange: z
     .number()
@@ -85,6 +89,38 @@ export const filterOptionsSchema = z.object({
 });
 
 export const PAIR_ORDERS = ['user', 'time'] as const;
+export const PAIR_MIXINGS = ['together', 'rewrites-first', 'rewards-first'] as const;
+export const PAIR_RULES = ['best-worst', 'best-random'] as const;
+export type PairRule = (typeof PAIR_RULES)[number];
+
+/** A threshold of user-based pairs where it is not to be that of rewrites. */
+const own = <Threshold extends z.ZodType>(threshold: Threshold, name: string) =>
+  threshold
+    .optional()
+    .describe(`${name} of pairs by rewards. Default: the same as of rewrites. Needs no reward model here.`);
+
+/** Pairs of ranked candidates, beside those of rewrites. */
+const userBasedSchema = z.object({
+  pair: z
+    .enum(PAIR_RULES)
+    .default('best-worst')
+    .describe(
+      'Which candidates make a pair. best-worst: the highest reward against the lowest (Equation 2); best-random: against one drawn by seed among those below it, by at least min_reward_gap.',
+    ),
+  minRejectedCharacters: own(thresholds.minRejectedCharacters, 'min_rejected_characters'),
+  minRejectedReward: own(thresholds.minRejectedReward, 'min_rejected_reward'),
+  maxRewardGap: own(thresholds.maxRewardGap, 'max_reward_gap'),
+  minRewardGap: own(thresholds.minRewardGap, 'min_reward_gap'),
+  share: z
+    .number()
+    .min(0)
+    .max(1)
+    .nullable()
+    .default(null)
+    .describe(
+      'Share of pairs by rewards among all; of the kind of which there are too many, pairs are drawn by seed. null: all of both.',
+    ),
+});
 
 /** The filter's options, and which baseline the pairs are for. */
 export const pairOptionsSchema = filterOptionsSchema.extend({
@@ -113,10 +149,18 @@ export const pairOptionsSchema = filterOptionsSchema.extend({
     .enum(PAIR_ORDERS)
     .default('user')
     .describe(
-      'Order of the pairs. user: user by user, as the rewrites come; time: as the conversations began, those without a time last. With train_sampling_strategy sequential it is the order of training, and what many ask about at one time is learnt together.',
+      'Order of the pairs. user: user by user, as the stages before give them; time: as the conversations began, those without a time last. With train_sampling_strategy sequential it is the order of training, and what many ask about at one time is learnt together.',
     ),
+  mixing: z
+    .enum(PAIR_MIXINGS)
+    .default('together')
+    .describe(
+      'How pairs of rewrites and pairs by rewards follow each other. together: in one order; else one kind after the other, each in the order above.',
+    ),
+  userBased: userBasedSchema.prefault({}),
 });
 
 export type FilterOptions = z.input<typeof filterOptionsSchema>;
 export type ResolvedFilterOptions = z.output<typeof filterOptionsSchema>;
 export type PairOptions = z.input<typeof pairOptionsSchema>;
+export type ResolvedPairOptions = z.output<typeof pairOptionsSchema>;

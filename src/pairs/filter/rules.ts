@@ -120,7 +120,10 @@ const TEXT_RULES: readonly Rule[] = [
     option: 'dropFeedbackTalk',
     reason: 'talks-about-feedback',
     needsRewards: false,
-    finds: ({ pair }) => feedbackTalk(answerText(pair.chosen), answerText(pair.rejected)) ?? null,
+    finds: ({ pair, ranking }) =>
+      ranking === undefined
+        ? (feedbackTalk(answerText(pair.chosen), answerText(pair.rejected)) ?? null)
+        : null,
   },
   {
     kind: 'switch',
@@ -170,9 +173,19 @@ const REWARD_RULES: readonly Rule[] = [
     reason: 'reward-gap-too-large',
     needsRewards: true,
     grid: [0.5, 1, 2, 4],
-    measure: ({ pair: { scores } }) => (scores === undefined ? undefined : scores.chosen - scores.rejected),
+    measure: rewardGap,
     keeps: (measured, threshold) => measured <= threshold,
     describe: (measured, threshold) => `${measured} is above ${threshold}`,
+  },
+  {
+    kind: 'threshold',
+    option: 'minRewardGap',
+    reason: 'reward-gap-too-small',
+    needsRewards: true,
+    grid: [0.1, 0.5, 1],
+    measure: rewardGap,
+    keeps: (measured, threshold) => measured >= threshold,
+    describe: (measured, threshold) => `${measured} is below ${threshold}`,
   },
 ];
 
@@ -183,9 +196,13 @@ function characters(text: string): number {
   return count;
 }
 
-function lengthRatio({ pair, followUp }: PairCandidate): number {
+function rewardGap({ pair: { scores } }: PairCandidate): number | undefined {
+  return scores === undefined ? undefined : scores.chosen - scores.rejected;
+}
+
+function lengthRatio({ pair, followUp, ranking }: PairCandidate): number {
   const [chosen, rejected] = [answerText(pair.chosen), answerText(pair.rejected)];
-  if (followUp !== undefined && asksForMore(followUp)) return 0;
+  if (ranking !== undefined || (followUp !== undefined && asksForMore(followUp))) return 0;
   return characters(chosen) / Math.max(characters(rejected), SHORT_ANSWER);
 }
 

@@ -1,7 +1,7 @@
-/** The rewards of a candidate pair's two answers, which two thresholds of the quality filter compare. */
+/** The rewards of a candidate pair's two answers, which thresholds of the quality filter compare. */
 
-import { PersonaDpoError } from '../../errors.js';
 import type { RewardScorer } from '../../rewards/reward-model.js';
+import { checkedRewards } from '../checked-rewards.js';
 import { answerText, type PairCandidate } from './candidate.js';
 
 /**
@@ -12,20 +12,14 @@ import { answerText, type PairCandidate } from './candidate.js';
 export async function scoreCandidate(
   candidate: PairCandidate,
   scorer: RewardScorer,
-  options: { signal?: AbortSignal },
+  { signal }: { signal?: AbortSignal },
 ): Promise<PairCandidate> {
   const { pair } = candidate;
   const { prompt, persona } = pair;
   const candidates = [answerText(pair.chosen), answerText(pair.rejected)];
   const request = { prompt, candidates, ...(persona === undefined ? {} : { persona }) };
-  const scores = await scorer.score(request, options);
-  const [chosen, rejected] = scores;
-  if (scores.length !== 2 || !Number.isFinite(chosen) || !Number.isFinite(rejected)) {
-    throw new PersonaDpoError(
-      'SCORES',
-      `${scorer.identity} was given two answers of pair ${pair.id} and should give two finite scores, it gave ${JSON.stringify(scores)}.`,
-    );
-  }
+  const what = `pair ${pair.id}`;
+  const [chosen, rejected] = await checkedRewards(scorer, request, { what, ...(signal && { signal }) });
   return {
     ...candidate,
     pair: { ...pair, scores: { chosen: chosen as number, rejected: rejected as number } },

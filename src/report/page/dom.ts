@@ -1,0 +1,86 @@
+/** Making elements. Texts only ever become text: nothing in here, or in the page, makes markup out of a string. */
+
+export type Child = Node | string | number | null | undefined | false | readonly Child[];
+
+interface Attributes {
+  [name: string]: string | number | boolean | undefined | ((event: Event) => void);
+}
+
+/**
+ * An element. Attributes that are functions listen (`click`, `input`); `true` stands without a value, `false` and
+ * undefined are left out.
+ */
+export function h<Tag extends keyof HTMLElementTagNameMap>(
+  tag: Tag,
+  attributes: Attributes = {},
+  ...children: readonly Child[]
+): HTMLElementTagNameMap[Tag] {
+  const element = document.createElement(tag);
+  for (const [name, value] of Object.entries(attributes)) {
+    if (typeof value === 'function') element.addEventListener(name, value);
+    else if (value === true) element.setAttribute(name, '');
+    else if (value !== undefined && value !== false) element.setAttribute(name, String(value));
+  }
+  append(element, children);
+  return element;
+}
+
+export function append(parent: Node, children: readonly Child[]): void {
+  for (const child of children) {
+    if (child === null || child === undefined || child === false) continue;
+    if (child instanceof Node) parent.appendChild(child);
+    else if (typeof child === 'object') append(parent, child);
+    else parent.appendChild(document.createTextNode(String(child)));
+  }
+}
+
+/** Puts children in the place of those that are there. */
+export function fill(parent: Element, ...children: readonly Child[]): void {
+  parent.replaceChildren();
+  append(parent, children);
+}
+
+/** `details` whose content is made when it is first opened. */
+export function folded(
+  summary: Child,
+  content: () => Child | Promise<Child>,
+  attributes: Attributes = {},
+): HTMLDetailsElement {
+  const body = h('div', { class: 'folded-body' });
+  const details = h('details', attributes, h('summary', {}, summary), body);
+  let made = false;
+  details.addEventListener('toggle', () => {
+    if (!details.open || made) return;
+    made = true;
+    void Promise.resolve(content()).then((child) => fill(body, child));
+  });
+  return details;
+}
+
+/** A table in a frame that scrolls sideways, and can be reached by keyboard to do so. */
+export function scrolling(label: string, table: HTMLTableElement): HTMLElement {
+  return h('div', { class: 'scroll', role: 'region', 'aria-label': label, tabindex: 0 }, table);
+}
+
+export function section(id: string, title: string, ...children: readonly Child[]): HTMLElement {
+  return h(
+    'section',
+    { id, 'aria-labelledby': `${id}-title` },
+    h('h2', { id: `${id}-title` }, title),
+    ...children,
+  );
+}
+
+/** What stands where there is nothing to show, and why. */
+export function empty(...children: readonly Child[]): HTMLElement {
+  return h('p', { class: 'empty' }, ...children);
+}
+
+/** Terms with what they are. */
+export function definitions(entries: readonly (readonly [Child, Child])[], kind = 'facts'): HTMLElement {
+  return h(
+    'dl',
+    { class: kind },
+    ...entries.map(([term, value]) => h('div', {}, h('dt', {}, term), h('dd', {}, value))),
+  );
+}

@@ -50,8 +50,12 @@ export async function openRunReference(
   }
 }
 
-/** The policy's token ids mean nothing to a reference with another tokenizer; ids it does not have give that away. */
-function checkVocabulary(name: string, vocabSize: number, pairs: readonly TokenizedPair[]): void {
+/**
+ * The policy's token ids mean nothing to a reference with another tokenizer; ids it does not have give that away.
+ *
+ * @throws ConfigError naming the pair
+ */
+export function checkVocabulary(name: string, vocabSize: number, pairs: readonly TokenizedPair[]): void {
   for (const { id, promptIds, chosenIds, rejectedIds } of pairs) {
     for (const ids of [promptIds, chosenIds, rejectedIds]) {
       const foreign = ids.find((token) => token >= vocabSize);

@@ -5,7 +5,7 @@ import { TrainingError } from '../errors.js';
 import { AdamW } from './adamw.js';
 import { pruneCheckpoints, restoreOptimizer, type TrainerState, writeCheckpoint } from './checkpoint.js';
 import type { Metrics, TrainEvent, TrainOutcome } from './events.js';
-import { clipFactor, GradientStore } from './gradient-store.js';
+import { GradientStore } from './gradient-store.js';
 import type { MetricsLog } from './metrics-log.js';
 import type { Objective, PassOutcome } from './objective.js';
 import type { ResolvedTrainOptions } from './options.js';
@@ -14,9 +14,7 @@ import { learningRateAt, stepInterval } from './schedule.js';
 import { meanMetrics } from './step-metrics.js';
 import { StepPace } from './step-pace.js';
 import type { TrainingBatches } from './training-batches.js';
-
-/** A loss beyond this is taken for an explosion. */
-const EXPLODED_LOSS = 1e6;
+import { passSeed, tokensAsCounted, updateWeights } from './update.js';
 
 /** What the loop reads of a run's options; every kind of run has them. */
 export type TrainerOptions = Pick<
@@ -113,7 +111,7 @@ export class Trainer<Pass extends PassOutcome = PassOutcome> {
   }
 
   async #step(): Promise<void> {
-    const { objective, batches, onEvent } = this.#in;
+    const { objective, options, batches, onEvent } = this.#in;
     const { state } = this;
     const started = performance.now();
     const microBatches = batches.at(state.step);
@@ -124,10 +122,14 @@ export class Trainer<Pass extends PassOutcome = PassOutcome> {
         passes.push(await this.#trainOn(pairs, gradients, microBatches.length, index));
       }
       const metrics = meanMetrics(passes.map((pass) => objective.metrics(pass)));
-      const gradNorm = this.#update(gradients, metrics.loss as number, microBatches.flat());
+      const learningRate = this.#learningRate(state.step);
+      const gradNorm = updateWeights({
+        ...{ optimizer: this.#optimizer, gradients, loss: metrics.loss as number, learningRate },
+        ...{ maxGradNorm: options.maxGradNorm, step: state.step + 1, pairs: microBatches.flat() },
+        checkpoint: this.checkpoint,
+      });
       state.step++;
       state.numTokens += microBatches.flat().reduce((sum, pair) => sum + tokensAsCounted(pair), 0);
-      const learningRate = this.#learningRate(state.step - 1);
       const row = { ...metrics, grad_norm: gradNorm, learning_rate: learningRate };
       state.pending.push(row);
       state.lastMetrics = row;
@@ -150,41 +152,12 @@ export class Trainer<Pass extends PassOutcome = PassOutcome> {
 
   #trainOn(pairs: readonly TokenizedPair[], gradients: GradientStore, count: number, index: number) {
     const { objective, options } = this.#in;
-    // Each micro-batch of the run has a seed of its own, the same when the run is resumed.
-    const seed = (options.seed ^ Math.imul(this.state.step * count + index + 1, 0x9e3779b1)) | 0;
+    const seed = passSeed(options.seed, this.state.step * count + index);
     return objective.train(pairs, {
       weight: 1 / count,
       seed,
       sink: (...gradient) => gradients.add(...gradient),
     });
-  }
-
-  /** Clips, checks and applies the gradients; returns their norm before clipping. */
-  #update(gradients: GradientStore, loss: number, pairs: readonly TokenizedPair[]): number {
-    const norm = gradients.norm();
-    const factor = clipFactor(norm, this.#in.options.maxGradNorm);
-    try {
-      const value = norm.data()[0] as number;
-      if (!Number.isFinite(loss) || !Number.isFinite(value) || Math.abs(loss) > EXPLODED_LOSS) {
-        throw this.#explosion(loss, value, pairs);
-      }
-      this.#optimizer.step(gradients, this.#learningRate(this.state.step), factor);
-      return value;
-    } finally {
-      norm.dispose();
-      factor.dispose();
-    }
-  }
-
-  #explosion(loss: number, gradNorm: number, pairs: readonly TokenizedPair[]): TrainingError {
-    const kept =
-      this.checkpoint === null ? 'there is no checkpoint yet' : `the last checkpoint is ${this.checkpoint}`;
-    return new TrainingError(
-      `step ${this.state.step + 1} gave loss ${loss} and gradient norm ${gradNorm} on the pairs ` +
-        `${pairs.map(({ id }) => id).join(', ')}; the weights were not updated by it, and ${kept}. ` +
-        'A lower learning_rate or max_grad_norm may help.',
-      { details: { step: this.state.step + 1, loss, gradNorm, pairs: pairs.map(({ id }) => id) } },
-    );
   }
 
   #learningRate(step: number): number {
@@ -307,9 +280,4 @@ export class Trainer<Pass extends PassOutcome = PassOutcome> {
 
 function evaluationName(metric: string): string {
   return metric.startsWith('eval_') ? metric : `eval_${metric}`;
-}
-
-/** Tokens of a pair as TRL counts them: a prompt with each of its responses. */
-function tokensAsCounted({ promptIds, chosenIds, rejectedIds }: TokenizedPair): number {
-  return 2 * promptIds.length + chosenIds.length + rejectedIds.length;
 }

@@ -37,7 +37,8 @@ interface Route {
 export function createServeApp(options: AppOptions): Hono {
   const app = new Hono();
   for (const { path, handlers, open = false } of routes(options)) {
-    app.all(path, (context) => handle(context, path, handlers, open, options));
+    const name = path.replace('{.+}', '');
+    app.all(path, (context) => handle(context, name, handlers, open, options));
   }
   app.all('*', (context) => handle(context, null, {}, !context.req.path.startsWith('/v1/'), options));
   return app;

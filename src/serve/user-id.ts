@@ -8,13 +8,17 @@ export const USER_HEADER = 'x-persona-user';
 /** Longest name of a user, in characters. */
 const MAX_CHARACTERS = 512;
 
-/** Any text will do but an empty one, an endless one, and one with control characters or broken surrogates. */
+/**
+ * Any text will do but an empty one, an endless one, one with control characters or broken surrogates, and dots alone,
+ * which addresses cannot hold: nobody could be forgotten by such a name.
+ */
 export function checkUser(user: string, param: string): string {
   const isPlain = !/[\p{Control}\p{Surrogate}]/u.test(user);
-  if (user.trim() !== '' && user.length <= MAX_CHARACTERS && isPlain) return user;
+  const isName = user.trim() !== '' && user !== '.' && user !== '..';
+  if (isName && user.length <= MAX_CHARACTERS && isPlain) return user;
   throw badField(
     param,
-    `${param} must be a text of 1 to ${MAX_CHARACTERS} characters without control characters.`,
+    `${param} must be a text of 1 to ${MAX_CHARACTERS} characters, without control characters, and not . or ..`,
   );
 }
 

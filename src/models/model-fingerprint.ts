@@ -43,7 +43,8 @@ export function weightFilesOf(path: string): WeightFile[] {
   }
 }
 
-function weightFile(path: string): WeightFile {
+/** A file as it is now. */
+export function weightFile(path: string): WeightFile {
   const { size, mtimeNs } = statSync(path, { bigint: true });
   return { path, size: Number(size), modified: String(mtimeNs) };
 }
@@ -75,7 +76,15 @@ export function adapterFingerprint(adapter: LoraAdapter): string {
   return hash.digest('hex');
 }
 
-async function fileHash(file: WeightFile, { cacheDir = null }: FingerprintOptions): Promise<string> {
+/**
+ * SHA-256 in hex of a file's bytes.
+ *
+ * @throws CheckpointError when the file has changed since it was listed
+ */
+export async function fileHash(
+  file: WeightFile,
+  { cacheDir = null }: FingerprintOptions = {},
+): Promise<string> {
   const now = weightFile(file.path);
   if (now.size !== file.size || now.modified !== file.modified) {
     throw new CheckpointError(`${file.path} has changed since its weights were read; load the model again.`, {

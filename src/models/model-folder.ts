@@ -99,7 +99,8 @@ function unsavable(folder: string, cause: unknown): CheckpointError {
 const TOKENIZER_FILES =
   /^(tokenizer[\w.-]*|special_tokens_map|added_tokens|vocab|chat_template[\w.-]*)\.(json|jinja|txt|model)$|^merges\.txt$|^tokenizer\.model[\w.]*$/;
 
-function copyTokenizer(from: string, to: string): void {
+/** Copies a tokenizer's files, chat template included, from one model folder to another. */
+export function copyTokenizer(from: string, to: string): void {
   for (const name of readdirSync(from)) {
     // The files of a snapshot in the Hub's cache are links: what they point to is copied.
     if (TOKENIZER_FILES.test(name)) copyFileSync(join(from, name), join(to, name));

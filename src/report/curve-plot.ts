@@ -4,8 +4,10 @@ import type { Panel } from './curves.js';
 import type { Drawing, Palette } from './plot.js';
 import type { ReportPlot } from './report-data.js';
 
-const WIDTH = 400;
-const HEIGHT = 210;
+const WIDTH = 300;
+const HEIGHT = 180;
+/** Characters of a label beyond which labels stand under each other. */
+const LONG_LABEL = 18;
 
 interface Line {
   series: string;
@@ -92,11 +94,12 @@ function lineSpec(
     field: 'value',
     type: 'quantitative' as const,
     title: panel.unit,
-    scale: { zero: false, padding: 10 },
+    scale: { zero: false, nice: false, padding: 10 },
     axis: { tickCount: 5 },
   };
   const style = stylesOf(lines, palette);
-  const legend = hasLegend ? {} : { legend: null };
+  const isLong = series.some((name) => name.length > LONG_LABEL);
+  const legend = { legend: hasLegend ? (isLong ? { columns: 1, labelLimit: 280 } : {}) : null };
   const color = {
     field: 'series',
     type: 'nominal' as const,
@@ -132,13 +135,14 @@ function lineSpec(
  * A colour for each series. Where a held-out curve stands beside the training's of the same metric and there are
  * several metrics, the two share the colour, and the held-out one is dashed.
  */
-function stylesOf(lines: readonly Line[], { series: colors }: Palette) {
+function stylesOf(lines: readonly Line[], { series: colors, chosen, rejected }: Palette) {
+  const known: Readonly<Record<string, string>> = { chosen, rejected };
   const hues = [...new Set(lines.map(({ hue }) => hue))];
   const of = new Map(
     lines.map(({ series, hue, heldOut, dashed }) => [
       series,
       {
-        color: colors[hues.indexOf(hue) % colors.length] as string,
+        color: known[hue] ?? (colors[hues.indexOf(hue) % colors.length] as string),
         dash: dashed && heldOut ? [5, 4] : [1, 0],
       },
     ]),

@@ -41,7 +41,7 @@ const MAIN_GROUPS: readonly Group[] = [
   {
     name: 'margin',
     title: 'Reward margin',
-    unit: 'chosen minus rejected reward',
+    unit: 'chosen minus rejected',
     of: exactly({ 'rewards/margins': 'margin' }),
   },
   {
@@ -67,7 +67,7 @@ const MAIN_GROUPS: readonly Group[] = [
     name: 'kl',
     title: 'Distance from the reference',
     unit: 'KL divergence, nats',
-    of: (metric) => (/(^|[/_])kl($|[/_])/i.test(metric) ? metric : null),
+    of: (metric) => (/(^|[/_])kl$/i.test(metric) ? metric : null),
   },
 ];
 

@@ -4,7 +4,7 @@
  */
 
 import { gzipSync } from 'node:zlib';
-import type { ReportConversation, ReportData, ReportPair, ReportRun } from './report-data.js';
+import type { ReportConversation, ReportData, ReportPair, ReportRun, ReportTraining } from './report-data.js';
 
 /** Pairs that are unpacked together. */
 export const PAIRS_IN_BLOCK = 200;
@@ -27,13 +27,18 @@ export interface PageData extends Omit<ReportData, 'runs'> {
 }
 
 export interface PageRun extends Omit<ReportRun, 'pairs' | 'conversations' | 'trainings' | 'personas'> {
-  trainings: { stage: string; outcome: string | null; last: Record<string, number> }[];
+  trainings: PageTraining[];
   pairsShown: number;
   pairsInBlock: number;
   /** Ids of the elements that hold what is compressed. */
   list: string;
   personas: string;
   blocks: string[];
+}
+
+export interface PageTraining extends Pick<ReportTraining, 'stage' | 'outcome' | 'samples' | 'samplesInAll'> {
+  /** The newest value of each metric. */
+  last: Record<string, number>;
 }
 
 /** Some pairs with the conversations that they come from. */
@@ -59,9 +64,8 @@ export function embedData({ runs, ...about }: ReportData): EmbeddedData {
       ...about,
       runs: runs.map(({ pairs, conversations, trainings, personas, ...run }, index) => ({
         ...run,
-        trainings: trainings.map(({ stage, outcome, metrics }) => ({
-          stage,
-          outcome,
+        trainings: trainings.map(({ metrics, untrained: _, ...rest }) => ({
+          ...rest,
           last: lastOf(metrics),
         })),
         pairsShown: pairs.length,
@@ -105,7 +109,6 @@ function blocksOf(
   });
 }
 
-/** The newest value of each metric. */
 function lastOf(metrics: readonly Record<string, number>[]): Record<string, number> {
   return Object.assign({}, ...metrics) as Record<string, number>;
 }

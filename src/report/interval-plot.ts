@@ -3,7 +3,7 @@
 import type { EvaluationColumn, EvaluationResult, EvaluationTable } from '../eval/results.js';
 import type { Drawing, Palette } from './plot.js';
 
-const WIDTH = 400;
+const WIDTH = 260;
 const ROW_HEIGHT = 26;
 
 interface Interval {

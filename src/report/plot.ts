@@ -15,6 +15,8 @@ export interface Palette {
   paper: string;
   /** Colours of series, told apart also by those who see few colours; at least 3:1 against the paper. */
   series: readonly string[];
+  chosen: string;
+  rejected: string;
 }
 
 export const LIGHT: Palette = {
@@ -23,6 +25,8 @@ export const LIGHT: Palette = {
   grid: '#e8e5de',
   paper: '#ffffff',
   series: ['#2c5f8a', '#b3541e', '#3b7a57', '#7a4f91', '#8a6d1a', '#a23b52'],
+  chosen: '#3b7a57',
+  rejected: '#b3541e',
 };
 
 export const DARK: Palette = {
@@ -31,6 +35,8 @@ export const DARK: Palette = {
   grid: '#30363c',
   paper: '#1c2024',
   series: ['#7fb3e0', '#e8945a', '#7fc29b', '#c09ad6', '#d3b45c', '#e58aa0'],
+  chosen: '#7fc29b',
+  rejected: '#e8945a',
 };
 
 const FONT = 'system-ui, "Segoe UI", "Helvetica Neue", "DejaVu Sans", "Open Sans", Arial, sans-serif';
@@ -64,8 +70,8 @@ function configOf({ ink, muted, grid, paper }: Palette): Config {
     background: paper,
     padding: { left: 6, right: 10, top: 6, bottom: 6 },
     axis: {
-      labelFontSize: 11.5,
-      titleFontSize: 11.5,
+      labelFontSize: 12,
+      titleFontSize: 12,
       titleFontWeight: 'normal',
       titlePadding: 8,
       labelColor: muted,
@@ -73,17 +79,17 @@ function configOf({ ink, muted, grid, paper }: Palette): Config {
       gridColor: grid,
       domainColor: grid,
       tickColor: grid,
-      labelLimit: 220,
+      labelLimit: 180,
     },
     legend: {
-      labelFontSize: 11.5,
+      labelFontSize: 12,
       labelColor: ink,
       title: null,
       orient: 'bottom',
       direction: 'horizontal',
       offset: 12,
       symbolStrokeWidth: 2.5,
-      labelLimit: 220,
+      labelLimit: 170,
       columns: 2,
     },
     view: { stroke: null },

@@ -2,7 +2,7 @@
 
 import type { Message } from '../data/pairs.js';
 import type { Counts } from '../data/tally.js';
-import type { EvaluationResult } from '../eval/results.js';
+import type { EvaluationAnswers, EvaluationResult } from '../eval/results.js';
 
 export interface ReportData {
   title: string;
@@ -73,6 +73,9 @@ export interface ReportTraining {
   outcome: string | null;
   /** What the metrics begin at where nothing is learnt yet, by name: ln 2 of the sigmoid loss. */
   untrained: Record<string, number>;
+  /** Samples that were drawn while training, a few groups of all. */
+  samples: { step: number; heldOut: boolean; group: EvaluationAnswers }[];
+  samplesInAll: number;
 }
 
 export interface ReportPersona {
@@ -109,9 +112,10 @@ export interface ReportPair {
     logprobs?: Record<string, number>;
     problem?: string;
   };
-  /** Id of the conversation, and index of the follow-up among its turns. */
+  /** Id of the conversation; index among its turns of the message that the pair is of, and what that is. */
   conversation?: string;
   turn?: number;
+  turnIs?: 'follow-up' | 'request';
   /** How the better answer was made. */
   made?: { model: string; request: Message[] };
   /** What other stages keep of it, as they keep it. */

@@ -30,11 +30,11 @@ export function rewardDrawing(
     section: 'pairs',
     title: 'Rewards of chosen and rejected answers',
     description: `Rewards of ${scores.length} pairs: chosen answers have ${mean('chosen')} on average, rejected ones ${mean('rejected')}.`,
-    spec: ({ series }) => ({
-      width: 400,
-      height: 170,
+    spec: ({ chosen, rejected }) => ({
+      width: 300,
+      height: 150,
       data: { values },
-      mark: { type: 'area', interpolate: 'monotone', opacity: 0.35, line: { strokeWidth: 2 } },
+      mark: { type: 'area', interpolate: 'step', opacity: 0.35, line: { strokeWidth: 2 } },
       encoding: {
         x: { field: 'reward', type: 'quantitative', title: 'reward', axis: { grid: false, tickCount: 6 } },
         y: { field: 'pairs', type: 'quantitative', title: 'pairs', stack: null, axis: { tickCount: 4 } },
@@ -43,7 +43,7 @@ export function rewardDrawing(
           type: 'nominal',
           scale: {
             domain: ['chosen', 'rejected'],
-            range: [series[2] as string, series[1] as string],
+            range: [chosen, rejected],
           },
         },
       },

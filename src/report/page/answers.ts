@@ -25,7 +25,7 @@ export function answers({ evaluations }: ShownRun): HTMLElement {
   );
 }
 
-function answerCard(
+export function answerCard(
   { user, persona, prompt, answers: given }: EvaluationAnswers,
   title: string | null,
 ): HTMLElement {

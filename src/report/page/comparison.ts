@@ -1,7 +1,7 @@
 /** Runs side by side: figures, what they were set to, curves, evaluations. */
 
 import type { EvaluationColumn, EvaluationResult, EvaluationTable } from '../../eval/results.js';
-import { empty, folded, h, scrolling, section } from './dom.js';
+import { empty, folded, framedTable, h, section } from './dom.js';
 import { columnHead, valueCell } from './evaluation.js';
 import { figures } from './figure.js';
 import { keyFigures } from './overview.js';
@@ -35,31 +35,27 @@ function heads(runs: readonly ShownRun[], first: string, kind: string): HTMLElem
 function figuresTable(runs: readonly ShownRun[]): HTMLElement {
   const figuresOf = runs.map(keyFigures);
   const titles = [...new Set(figuresOf.flatMap((own) => own.map(({ title }) => title)))];
-  return scrolling(
+  return framedTable(
     'Figures of the runs',
+    null,
+    heads(runs, '', 'number'),
     h(
-      'table',
+      'tbody',
       {},
-      h('caption', {}, h('strong', {}, 'Figures')),
-      heads(runs, '', 'number'),
-      h(
-        'tbody',
-        {},
-        ...titles.map((title) =>
-          h(
-            'tr',
-            {},
-            h('th', { scope: 'row' }, title),
-            ...figuresOf.map((own) => {
-              const found = own.find((figure) => figure.title === title);
-              return h(
-                'td',
-                { class: 'number' },
-                h('span', { class: 'value' }, found?.value ?? '–'),
-                found !== undefined && found.note !== '' && h('span', { class: 'interval' }, found.note),
-              );
-            }),
-          ),
+      ...titles.map((title) =>
+        h(
+          'tr',
+          {},
+          h('th', { scope: 'row' }, title),
+          ...figuresOf.map((own) => {
+            const found = own.find((figure) => figure.title === title);
+            return h(
+              'td',
+              { class: 'number' },
+              h('span', { class: 'value' }, found?.value ?? '–'),
+              found !== undefined && found.note !== '' && h('span', { class: 'interval' }, found.note),
+            );
+          }),
         ),
       ),
     ),
@@ -76,23 +72,20 @@ function settingsTable(runs: readonly ShownRun[]): HTMLElement {
   return folded(
     `Settings in which they differ (${count(differing.length)})`,
     () =>
-      scrolling(
+      framedTable(
         'Settings in which the runs differ',
+        null,
+        heads(runs, 'Setting', ''),
         h(
-          'table',
+          'tbody',
           {},
-          heads(runs, 'Setting', ''),
-          h(
-            'tbody',
-            {},
-            ...differing.map((setting) =>
-              h(
-                'tr',
-                {},
-                h('th', { scope: 'row' }, h('code', {}, visible(setting))),
-                ...runs.map((run) =>
-                  h('td', { class: 'text' }, h('code', {}, visible(settingOf(run, setting) ?? '–'))),
-                ),
+          ...differing.map((setting) =>
+            h(
+              'tr',
+              {},
+              h('th', { scope: 'row' }, h('code', {}, visible(setting))),
+              ...runs.map((run) =>
+                h('td', { class: 'text' }, h('code', {}, visible(settingOf(run, setting) ?? '–'))),
               ),
             ),
           ),
@@ -139,35 +132,31 @@ function comparedTable(table: EvaluationTable, having: Having): HTMLElement {
     const at = other?.columns.findIndex(({ title }) => title === column.title) ?? -1;
     return other?.rows.find((row) => rowKey(row) === key)?.cells[at] ?? { value: null };
   };
-  return scrolling(
+  return framedTable(
     table.title,
+    h('strong', {}, visible(table.title)),
     h(
-      'table',
+      'thead',
       {},
-      h('caption', {}, h('strong', {}, visible(table.title))),
       h(
-        'thead',
+        'tr',
         {},
-        h(
-          'tr',
-          {},
-          h('th', { scope: 'col' }, visible(table.rowTitle)),
-          h('th', { scope: 'col' }, 'Run'),
-          columns.map(columnHead),
-        ),
+        h('th', { scope: 'col' }, visible(table.rowTitle)),
+        h('th', { scope: 'col' }, 'Run'),
+        columns.map(columnHead),
       ),
-      h(
-        'tbody',
-        {},
-        ...keys.flatMap((key) =>
-          others.map((other, i) =>
-            h(
-              'tr',
-              { class: i === 0 ? 'begins' : '' },
-              i === 0 && h('th', { scope: 'rowgroup', rowspan: others.length }, visible(key)),
-              h('td', { class: 'text' }, name(other.run.name)),
-              columns.map((column) => valueCell(cellOf(other.table, key, column), column)),
-            ),
+    ),
+    h(
+      'tbody',
+      {},
+      ...keys.flatMap((key) =>
+        others.map((other, i) =>
+          h(
+            'tr',
+            { class: i === 0 ? 'begins' : '' },
+            i === 0 && h('th', { scope: 'rowgroup', rowspan: others.length }, visible(key)),
+            h('td', { class: 'text' }, name(other.run.name)),
+            columns.map((column) => valueCell(cellOf(other.table, key, column), column)),
           ),
         ),
       ),

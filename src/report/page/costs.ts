@@ -1,7 +1,7 @@
 /** What each stage took: time, requests, tokens, money. */
 
 import type { ReportUsage } from '../report-data.js';
-import { empty, h, scrolling, section } from './dom.js';
+import { empty, framedTable, h, section } from './dom.js';
 import { bar } from './funnel.js';
 import type { ShownRun } from './state.js';
 import { count, duration, number } from './text.js';
@@ -22,11 +22,11 @@ export function costs({ stages, evaluations }: ShownRun): HTMLElement {
   return section(
     'costs',
     'Time and cost',
-    lines.length === 0 ? empty('No stage is done yet.') : scrolling('Time and cost by stage', table(lines)),
+    lines.length === 0 ? empty('No stage is done yet.') : table(lines),
   );
 }
 
-function table(lines: readonly Line[]): HTMLTableElement {
+function table(lines: readonly Line[]): HTMLElement {
   const total = totalOf(lines);
   const asks = total.usage !== null;
   const costly = total.usage?.cost !== null && asks;
@@ -49,10 +49,9 @@ function table(lines: readonly Line[]): HTMLTableElement {
         ),
       costly && h('td', { class: 'number' }, number(usage?.cost)),
     );
-  return h(
-    'table',
-    {},
-    h('caption', {}, 'Time is that of the call that finished a stage; a reply from the cache costs nothing.'),
+  return framedTable(
+    'Time and cost by stage',
+    'Time is that of the call that finished a stage; a reply from the cache costs nothing.',
     h(
       'thead',
       {},

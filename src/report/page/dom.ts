@@ -57,9 +57,23 @@ export function folded(
   return details;
 }
 
-/** A table in a frame that scrolls sideways, and can be reached by keyboard to do so. */
-export function scrolling(label: string, table: HTMLTableElement): HTMLElement {
-  return h('div', { class: 'scroll', role: 'region', 'aria-label': label, tabindex: 0 }, table);
+/**
+ * A table under its title, in a frame that scrolls sideways and can be reached by keyboard to do so.
+ *
+ * @param title What it is called; read out, and shown where there is a caption
+ * @param caption What stands above it; none where the heading of its section says it all
+ */
+export function framedTable(title: string, caption: Child, ...parts: readonly Child[]): HTMLElement {
+  return h(
+    'div',
+    { class: 'framed' },
+    caption !== null && h('p', { class: 'caption' }, caption),
+    h(
+      'div',
+      { class: 'scroll', role: 'region', 'aria-label': title, tabindex: 0 },
+      h('table', { 'aria-label': title }, ...parts),
+    ),
+  );
 }
 
 export function section(id: string, title: string, ...children: readonly Child[]): HTMLElement {

@@ -6,7 +6,7 @@ import type {
   EvaluationResult,
   EvaluationTable,
 } from '../../eval/results.js';
-import { definitions, empty, folded, h, scrolling, section } from './dom.js';
+import { definitions, empty, folded, framedTable, h, section } from './dom.js';
 import { figures } from './figure.js';
 import { plotOfTable, type ShownRun } from './state.js';
 import { count, duration, moment, number, percent, visible } from './text.js';
@@ -48,65 +48,56 @@ function evaluationPart(result: EvaluationResult, { index: run }: ShownRun): HTM
 export function evaluationTable(table: EvaluationTable): HTMLElement {
   const { title, note, rowTitle, columns, rows } = table;
   let group: string | undefined;
-  return scrolling(
+  return framedTable(
     title,
+    [h('strong', {}, visible(title)), note !== undefined && [' ', visible(note)]],
     h(
-      'table',
+      'thead',
       {},
-      h('caption', {}, h('strong', {}, visible(title)), note !== undefined && [' ', visible(note)]),
       h(
-        'thead',
+        'tr',
         {},
-        h(
-          'tr',
-          {},
-          h('th', { scope: 'col' }, visible(rowTitle)),
-          columns.map((column) => columnHead(column)),
-        ),
+        h('th', { scope: 'col' }, visible(rowTitle)),
+        columns.map((column) => columnHead(column)),
       ),
-      h(
-        'tbody',
-        {},
-        ...rows.flatMap((row) => {
-          const begins = row.group !== undefined && row.group !== group;
-          group = row.group;
-          return [
-            ...(begins
-              ? [
-                  h(
-                    'tr',
-                    { class: 'group' },
-                    h('th', { scope: 'rowgroup', colspan: columns.length + 1 }, visible(row.group ?? '')),
-                  ),
-                ]
-              : []),
-            h(
-              'tr',
-              {},
-              h('th', { scope: 'row' }, visible(row.label)),
-              row.cells.map((cell, i) => valueCell(cell, columns[i] as EvaluationColumn)),
-            ),
-          ];
-        }),
-      ),
+    ),
+    h(
+      'tbody',
+      {},
+      ...rows.flatMap((row) => {
+        const begins = row.group !== undefined && row.group !== group;
+        group = row.group;
+        return [
+          ...(begins
+            ? [
+                h(
+                  'tr',
+                  { class: 'group' },
+                  h('th', { scope: 'rowgroup', colspan: columns.length + 1 }, visible(row.group ?? '')),
+                ),
+              ]
+            : []),
+          h(
+            'tr',
+            {},
+            h('th', { scope: 'row' }, visible(row.label)),
+            row.cells.map((cell, i) => valueCell(cell, columns[i] as EvaluationColumn)),
+          ),
+        ];
+      }),
     ),
   );
 }
 
 export function columnHead({ title, unit, better }: EvaluationColumn): HTMLElement {
-  const wish = better === undefined ? null : better === 'higher' ? '↑' : '↓';
   return h(
     'th',
     { scope: 'col', class: unit === 'text' ? '' : 'number' },
     visible(title),
-    wish !== null &&
-      h(
-        'span',
-        { class: 'wish', title: `${better} is better` },
-        ' ',
-        wish,
-        h('span', { class: 'unseen-label' }, ` (${better} is better)`),
-      ),
+    better !== undefined && [
+      h('span', { class: `wish ${better}`, title: `${better} is better`, 'aria-hidden': 'true' }),
+      h('span', { class: 'unseen-label' }, ` (${better} is better)`),
+    ],
   );
 }
 
@@ -120,7 +111,7 @@ export function valueCell(
   const show = (each: number | null) => formatValue(each, column);
   return h(
     'td',
-    { class: 'number' },
+    { class: column.unit === 'text' ? 'text' : 'number' },
     h('span', { class: 'value' }, show(value)),
     low !== undefined &&
       high !== undefined &&

@@ -124,7 +124,7 @@ function likelihoods(kinds: readonly (readonly [string, number])[]): HTMLElement
 }
 
 function origin(pair: ReportPair, conversation: ReportConversation | undefined): Child {
-  const { made, turn, records, conversation: id } = pair;
+  const { made, turn, turnIs = 'follow-up', records, conversation: id } = pair;
   return [
     conversation !== undefined &&
       folded(['The way back: conversation ', name(id ?? '')], () => [
@@ -135,7 +135,7 @@ function origin(pair: ReportPair, conversation: ReportConversation | undefined):
             .filter((fact) => fact !== undefined)
             .map((fact, i) => [i > 0 && ' · ', visible(fact)]),
         ),
-        messages(conversation.turns, { turn: turn ?? -1, as: 'the follow-up' }),
+        messages(conversation.turns, { turn: turn ?? -1, as: `the ${turnIs}` }),
       ]),
     made !== undefined &&
       (made.request.length === 0

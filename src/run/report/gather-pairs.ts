@@ -29,11 +29,22 @@ const KNOWN_STAGES: ReadonlySet<string> = new Set([
   'personas',
   'math',
   'rewrite',
+  'prompts',
   'pairs',
 ]);
 
-/** Rows of one stage that are shown of a pair at most. */
-const MOST_RECORDS = 3;
+/** Fields of a row that a pair has itself. */
+const KNOWN_FIELDS: ReadonlySet<string> = new Set([
+  'id',
+  'user',
+  'conversation',
+  'turn',
+  'time',
+  'type',
+  'prompt',
+  'persona',
+  'request',
+]);
 
 /** The first pairs of a run, up to `most`, with what led to them. */
 export async function gatherPairs(run: RunFolder, most: number): Promise<GatheredPairs> {
@@ -42,8 +53,12 @@ export async function gatherPairs(run: RunFolder, most: number): Promise<Gathere
   const rewrites = await rewritesOf(run, ids);
   const places = new Map(
     [...ids].map((id) => {
-      const { conversation, turn } = rewrites.get(id) ?? placeOf(id);
-      return [id, { conversation, turn }] as const;
+      const rewrite = rewrites.get(id);
+      const place: Place =
+        rewrite === undefined
+          ? placeOf(id)
+          : { conversation: rewrite.conversation, turn: rewrite.turn, turnIs: 'follow-up' };
+      return [id, place] as const;
     }),
   );
   const wanted = new Set([...places.values()].map(({ conversation }) => conversation));
@@ -68,6 +83,7 @@ export async function gatherPairs(run: RunFolder, most: number): Promise<Gathere
 interface Place {
   conversation: string;
   turn: number;
+  turnIs: 'follow-up' | 'request';
 }
 
 interface Origin {
@@ -101,6 +117,7 @@ function reportPair(row: PreferencePair, id: string, origin: Origin): ReportPair
 }
 
 function followUpOf({ rewrite, place, conversation, message }: Origin): ReportPair['followUp'] {
+  if (place?.turnIs === 'request') return undefined;
   const text = rewrite?.followUp ?? conversation?.turns[place?.turn ?? -1]?.content;
   if (text === undefined) return undefined;
   const { type, reply, logprobs, problem } = message ?? {};
@@ -113,14 +130,14 @@ function followUpOf({ rewrite, place, conversation, message }: Origin): ReportPa
   };
 }
 
-function key({ conversation, turn }: Place): string {
+function key({ conversation, turn }: Pick<Place, 'conversation' | 'turn'>): string {
   return `${conversation}:${turn}`;
 }
 
-/** Conversation and turn out of the id of a pair. */
+/** `conversation:turn` is a pair of the follow-up there, `conversation#turn` of candidates for the request there. */
 function placeOf(id: string): Place {
-  const [, conversation = id, turn = '-1'] = /^(.*):(\d+)$/s.exec(id) ?? [];
-  return { conversation, turn: Number(turn) };
+  const [, conversation = id, mark = ':', turn = '-1'] = /^(.*)([:#])(\d+)$/s.exec(id) ?? [];
+  return { conversation, turn: Number(turn), turnIs: mark === ':' ? 'follow-up' : 'request' };
 }
 
 async function firstPairs(run: RunFolder, most: number) {
@@ -213,11 +230,14 @@ async function recordsOf(
       for await (const row of readRows(path, z.unknown())) {
         const parsed = recordSchema.safeParse(row);
         if (!parsed.success || !ids.has(parsed.data.id)) continue;
-        const { id, ...fields } = parsed.data;
-        const known = found.get(id) ?? [];
-        if (known.filter((record) => record.stage === stage).length >= MOST_RECORDS) continue;
-        known.push({ stage, fields: shortValue(fields) as Record<string, unknown> });
-        found.set(id, known);
+        const { id } = parsed.data;
+        const own = Object.entries(parsed.data).filter(([field]) => !KNOWN_FIELDS.has(field));
+        const fields = shortValue(Object.fromEntries(own)) as Record<string, unknown>;
+        // A stage that adds to the rows of another says it all.
+        const others = (found.get(id) ?? []).filter((record) =>
+          Object.keys(record.fields).some((field) => !Object.hasOwn(fields, field)),
+        );
+        found.set(id, [...others, { stage, fields }]);
       }
     }
   }

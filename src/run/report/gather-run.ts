@@ -39,7 +39,7 @@ export async function gatherRun(
     config,
     settings: config === null ? {} : settingsOf(config),
     stages,
-    trainings: gatherTrainings(run),
+    trainings: await gatherTrainings(run),
     evaluations: readEvaluations(folder),
     ...(await gatherPersonas(run, byUser, mostPairs)),
     ...pairs,

@@ -223,6 +223,7 @@ export {
 } from './run/pipeline.js';
 export type { RunPlan, StageOutlook } from './run/plan.js';
 export { inspectPair, listPairs, type PairOrigin } from './run/read-run.js';
+export { type RunReportOptions, reportOptionsSchema, writeRunReport } from './run/report/write-run-report.js';
 export { existingRun, RunFolder } from './run/run-folder.js';
 export type { StageName } from './run/stage-names.js';
 export { type RunStatus, runStatus } from './run/status.js';
@@ -232,6 +233,17 @@ export { disposeAll, keep, memory, scope, Tensor, tensor } from './runtime/tenso
 export { useTensorflowBackend } from './runtime/tfjs/backend.js';
 export { fromTf, toTf } from './runtime/tfjs/bridge.js';
 export { tf } from './runtime/tfjs/tf.js';
+export type { AccessEntry } from './serve/access-log.js';
+export { chatModelOf, type ServedChatModelOptions, servedChatModel } from './serve/chat-model-adapters.js';
+export {
+  type LocalServedModels,
+  type LocalServedOptions,
+  localServedModels,
+} from './serve/local-served-models.js';
+export { UserPersonas, type UserPersonasOptions } from './serve/personas/user-personas.js';
+export { type ServeOptions, serveOptionsSchema } from './serve/serve-options.js';
+export type { AnswerEvent, AnswerRequest, ServedModel } from './serve/served-model.js';
+export { type RunningServer, type StartServerOptions, startServer } from './serve/start-server.js';
 export type { Metrics, TrainEvent, TrainOutcome, TrainSummary } from './train/events.js';
 export { type MetricsRow, readMetrics } from './train/metrics-log.js';
 export { type ResolvedTrainOptions, resolveTrainOptions, type TrainOptions } from './train/options.js';

@@ -126,11 +126,13 @@ function resolve(input: Partial<TrainOptions>, style: NameStyle): ResolvedTrainO
   return resolved;
 }
 
+const LORA_OPTIONS = ['loraR', 'loraAlpha', 'loraDropout', 'loraTargetModules', 'useRslora'] as const;
+type LoraOption = (typeof LORA_OPTIONS)[number];
+
 /** LoRA's options that differ from their defaults in a run that trains all weights, by their names in files. */
-export function idleLoraOptions(options: ResolvedTrainOptions): string[] {
+export function idleLoraOptions(options: Pick<ResolvedTrainOptions, 'usePeft' | LoraOption>): string[] {
   if (options.usePeft) return [];
-  const names = ['loraR', 'loraAlpha', 'loraDropout', 'loraTargetModules', 'useRslora'] as const;
-  return names.filter((name) => !trainOptionSet.isDefault(name, options[name])).map(toFileName);
+  return LORA_OPTIONS.filter((name) => !trainOptionSet.isDefault(name, options[name])).map(toFileName);
 }
 
 /** Combinations that each option alone can't show to be wrong. */

@@ -87,8 +87,8 @@ function checkpointToResume({ resumeFromCheckpoint, outputDir }: RunOptions): st
  *
  * @throws ConfigError where the checkpoint is of a run on other tokens
  */
-export function startState<Options>(
-  { saved, resumeFrom, startedAt }: TrainingRun<Options>,
+export function startState(
+  { saved, resumeFrom, startedAt }: Pick<TrainingRun<unknown>, 'saved' | 'resumeFrom' | 'startedAt'>,
   dataFingerprint: string,
   trajectory: Record<string, unknown>,
 ): TrainerState {

@@ -26,6 +26,8 @@ export const reportOptionsSchema = z.strictObject({
     .describe('Pairs, and personas, of each run that the page holds at most: the first ones.'),
 });
 
+export type RunReportOptions = z.input<typeof reportOptionsSchema>;
+
 export interface ReportHooks {
   /** Told how far it is: what is done, so many of so many. */
   onProgress?: (what: 'runs' | 'drawings', done: number, total: number) => void;
@@ -43,7 +45,7 @@ export interface ReportHooks {
  */
 export async function writeRunReport(
   folders: readonly string[],
-  options: z.input<typeof reportOptionsSchema> = {},
+  options: RunReportOptions = {},
   { onProgress = () => undefined }: ReportHooks = {},
 ): Promise<WrittenReport> {
   const { output, pairs } = parseOptions(options);
@@ -69,7 +71,7 @@ export async function writeRunReport(
   return await writeReport(data, file, { onPlot: (done, total) => onProgress('drawings', done, total) });
 }
 
-function parseOptions(options: z.input<typeof reportOptionsSchema>): z.output<typeof reportOptionsSchema> {
+function parseOptions(options: RunReportOptions): z.output<typeof reportOptionsSchema> {
   const parsed = reportOptionsSchema.safeParse(options);
   if (parsed.success) return parsed.data;
   const { path = [], message = '' } = parsed.error.issues[0] ?? {};

@@ -1,6 +1,6 @@
 /** WildChat UserEval (section 3.4): a model's answers to real users, judged against the answers that the users got. */
 import type { PersonaTemplate as PersonaPromptTemplate } from '../../data/persona-prompt.js';
-import { Tally } from '../../data/tally.js';
+import { type Dropped, Tally } from '../../data/tally.js';
 import { PersonaDpoError } from '../../errors.js';
 import type { ChatModel } from '../../llm/chat-model.js';
 import { checkOptions } from '../../pairs/check-options.js';
@@ -52,7 +52,10 @@ export interface UserEvalOutcome {
   tallies: Tally[];
 }
 
-export type UserEvalContext = Omit<StageContext, 'tally'>;
+export interface UserEvalContext extends Omit<StageContext, 'tally'> {
+  /** Hears of each thing left out. */
+  onDrop?: (dropped: Dropped) => void;
+}
 
 /**
  * Lets `model` answer every user message of the held-out conversations, in the light of the log's own conversation up to
@@ -85,7 +88,7 @@ export async function userEval(
   const seen = needsPersonas(options) ? await inferred(judge) : new Map<string, string>();
   const guided = options.inference === 'persona-guided' ? await inferred(model) : undefined;
 
-  const turns = new Tally('turns');
+  const turns = new Tally('turns', context.onDrop);
   const answers = await answerTurns(
     users.flatMap((user) => user.turns),
     model,
@@ -97,7 +100,7 @@ export async function userEval(
     { ...context, tally: turns },
   );
   if (answers.length === 0) throw nothing('answers', turns);
-  const verdicts = new Tally('verdicts');
+  const verdicts = new Tally('verdicts', context.onDrop);
   const judging = { ...options, templates, personas: seen };
   const judgments = await judgeTurns(answers, judge, judging, { ...context, tally: verdicts });
   if (verdicts.counts().out === 0) throw nothing('verdicts', verdicts);

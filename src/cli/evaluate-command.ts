@@ -1,7 +1,14 @@
 import { Command } from 'commander';
+import { compareEvaluationsCommand } from './evaluate-compare-command.js';
+import { evaluateReasoningCommand } from './evaluate-reasoning-command.js';
+import { userEvalCommand } from './evaluate-user-eval-command.js';
 
 /** A command beneath `evaluate`, one line each. */
-const evaluations: readonly (() => Command)[] = [];
+const evaluations: readonly (() => Command)[] = [
+  userEvalCommand,
+  compareEvaluationsCommand,
+  evaluateReasoningCommand,
+];
 
 /** The commands that measure what a model can do, in a file each. */
 export function evaluateCommand(): Command {

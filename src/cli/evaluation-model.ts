@@ -42,6 +42,12 @@ export function chatModelFlags(
   return resolveChatModelOptions({ ...given, kind } as ChatModelOptions);
 }
 
+/** What people call it. */
+export function modelName(options: ResolvedChatModelOptions): string {
+  if (options.kind === 'server') return options.model;
+  return options.adapter === null ? options.model : `${options.model} with ${options.adapter}`;
+}
+
 /** Opens a chat model whose replies are kept in `folder`. Whoever opens it disposes it. */
 export async function openEvaluationModel(
   options: ResolvedChatModelOptions,

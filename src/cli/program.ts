@@ -2,6 +2,7 @@ import { Command } from 'commander';
 import { packageVersion } from '../run/package-version.js';
 import { chatCommand } from './chat-command.js';
 import { doctorCommand } from './doctor-command.js';
+import { evaluateCommand } from './evaluate-command.js';
 import { forgetCommand } from './forget-command.js';
 import { generateCommand } from './generate-command.js';
 import { inspectCommand } from './inspect-command.js';
@@ -42,11 +43,12 @@ export function createProgram(): Command {
     logpsCommand(),
     serveCommand(),
     mergeCommand(),
+    evaluateCommand(),
     setupCommand(),
     doctorCommand(),
   ];
   for (const command of commands) program.addCommand(command);
-  for (const command of [program, ...commands]) {
+  for (const command of [program, ...commands, ...commands.flatMap(({ commands: inner }) => inner)]) {
     command.exitOverride().configureOutput({ writeErr: () => undefined });
   }
   return program;

@@ -2,7 +2,6 @@ import { Command } from 'commander';
 import { packageVersion } from '../run/package-version.js';
 import { chatCommand } from './chat-command.js';
 import { doctorCommand } from './doctor-command.js';
-import { evaluateCommand } from './evaluate-command.js';
 import { forgetCommand } from './forget-command.js';
 import { generateCommand } from './generate-command.js';
 import { inspectCommand } from './inspect-command.js';
@@ -16,6 +15,7 @@ import { stageCommand } from './stage-command.js';
 import { STAGE_COMMANDS } from './stage-command-help.js';
 import { statusCommand } from './status-command.js';
 import { trainCommand } from './train-command.js';
+import { trainRewardCommand } from './train-reward-command.js';
 
 /** The whole command line. Each command loads what it needs when it runs, so that help comes at once. */
 export function createProgram(): Command {
@@ -38,17 +38,17 @@ export function createProgram(): Command {
     forgetCommand(),
     ...STAGE_COMMANDS.map(stageCommand),
     trainCommand(),
+    trainRewardCommand(),
     generateCommand(),
     chatCommand(),
     logpsCommand(),
     serveCommand(),
     mergeCommand(),
-    evaluateCommand(),
     setupCommand(),
     doctorCommand(),
   ];
   for (const command of commands) program.addCommand(command);
-  for (const command of [program, ...commands, ...commands.flatMap(({ commands: inner }) => inner)]) {
+  for (const command of [program, ...commands]) {
     command.exitOverride().configureOutput({ writeErr: () => undefined });
   }
   return program;

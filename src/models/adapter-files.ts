@@ -128,7 +128,8 @@ export function saveAdapter(
   writeAdapter(folder, config, adapterTensors(adapter));
 }
 
-function adapterTensors(adapter: LoraAdapter): TensorToWrite[] {
+/** The factors by PEFT's names, read from the device when they are written. */
+export function adapterTensors(adapter: LoraAdapter): TensorToWrite[] {
   return adapter.layers.flatMap((factors, layer) =>
     adapter.config.modules.flatMap((module) =>
       (['A', 'B'] as const).map((matrix): TensorToWrite => {

@@ -79,7 +79,11 @@ export async function openReferenceLogps(
 
 type KeyOf = (pair: TokenizedPair) => Uint8Array;
 
-function pairKeys(model: LanguageModel, { fingerprint, adapter = null }: ReferenceOptions): KeyOf {
+/** The keys of what a model computes of pairs: a hash of the pair's ids and of everything else it depends on. */
+export function pairKeys(
+  model: LanguageModel,
+  { fingerprint, adapter = null }: Pick<ReferenceOptions, 'fingerprint' | 'adapter'>,
+): KeyOf {
   const { device, version } = runtime();
   const context = createHash('sha256').update(
     JSON.stringify({

@@ -1,4 +1,4 @@
-/** Where reference log-probabilities are kept: a file that several processes share, or memory. */
+/** Where reference log-probabilities, and other numbers of pairs, are kept: a file that processes share, or memory. */
 
 import { join } from 'node:path';
 import { openLmdbFile } from '../data/lmdb-file.js';
@@ -27,16 +27,23 @@ export function memoryStore(): ReferenceStore {
   };
 }
 
-const FILE = 'reference-logps.lmdb';
+const REFERENCE = { file: 'reference-logps.lmdb', name: 'the store of reference log-probabilities' };
+
+export interface StoreKind {
+  /** Name of the file in its folder. */
+  file: string;
+  /** What it is, for messages. */
+  name: string;
+}
 
 /**
- * The store in `folder`, made where it is missing. What the disk has damaged is computed anew (see `openLmdbFile`).
+ * The store in `folder`, of reference log-probabilities by default, made where it is missing. What the disk has damaged is computed anew (see `openLmdbFile`).
  *
  * @throws DataError when the folder cannot be used
  */
-export function openStore(folder: string): ReferenceStore {
-  const file = openLmdbFile(join(folder, FILE), {
-    name: 'the store of reference log-probabilities',
+export function openStore(folder: string, kind: StoreKind = REFERENCE): ReferenceStore {
+  const file = openLmdbFile(join(folder, kind.file), {
+    name: kind.name,
     loss: 'what is missing is computed anew',
   });
   return {

@@ -2,13 +2,17 @@ import { Command } from 'commander';
 import { packageVersion } from '../run/package-version.js';
 import { chatCommand } from './chat-command.js';
 import { doctorCommand } from './doctor-command.js';
+import { evaluateCommand } from './evaluate-command.js';
+import { exportRewardCommand } from './export-reward-command.js';
 import { forgetCommand } from './forget-command.js';
 import { generateCommand } from './generate-command.js';
 import { inspectCommand } from './inspect-command.js';
 import { logpsCommand } from './logps-command.js';
 import { mergeCommand } from './merge-command.js';
 import { quickstartCommand } from './quickstart-command.js';
+import { reportCommand } from './report-command.js';
 import { runCommand } from './run-command.js';
+import { scoreCommand } from './score-command.js';
 import { serveCommand } from './serve-command.js';
 import { setupCommand } from './setup-command.js';
 import { stageCommand } from './stage-command.js';
@@ -35,6 +39,7 @@ export function createProgram(): Command {
     runCommand(),
     statusCommand(),
     inspectCommand(),
+    reportCommand(),
     forgetCommand(),
     ...STAGE_COMMANDS.map(stageCommand),
     trainCommand(),
@@ -44,11 +49,14 @@ export function createProgram(): Command {
     logpsCommand(),
     serveCommand(),
     mergeCommand(),
+    exportRewardCommand(),
+    scoreCommand(),
+    evaluateCommand(),
     setupCommand(),
     doctorCommand(),
   ];
   for (const command of commands) program.addCommand(command);
-  for (const command of [program, ...commands]) {
+  for (const command of [program, ...commands, ...commands.flatMap(({ commands: inner }) => inner)]) {
     command.exitOverride().configureOutput({ writeErr: () => undefined });
   }
   return program;

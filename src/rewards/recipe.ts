@@ -63,7 +63,7 @@ const choices = {
     .describe(
       'Whether the tokenizer puts its own beginning-of-sequence token before what the chat template writes.',
     ),
-  classificationToken: z.string().min(1).nullable().describe('Put behind every row, after truncation.'),
+  classificationToken: z.string().min(1).describe('Put behind every row, after truncation.').nullable(),
 };
 
 /** What a user may set of the recipe that follows from a Hugging Face model. */

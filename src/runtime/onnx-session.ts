@@ -79,8 +79,7 @@ export async function openOnnxSession(
         executionMode: 'sequential',
         interOpNumThreads: 1,
         ...(threads === 0 ? {} : { intraOpNumThreads: threads }),
-        // Errors only: a provider that is missing is reported by us.
-        logSeverityLevel: 3,
+        logSeverityLevel: 4,
       },
     },
   });

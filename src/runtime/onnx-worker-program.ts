@@ -9,6 +9,8 @@ export const ONNX_WORKER_PROGRAM = `
 const { parentPort, workerData } = require('node:worker_threads');
 const ort = require(workerData.modulePath);
 const held = new Map();
+// What goes wrong is thrown, and told by who asked.
+ort.env.logLevel = 'fatal';
 
 function toTensor(feed) {
   if (feed.held === undefined) return new ort.Tensor(feed.type, feed.data, feed.dims);

@@ -77,13 +77,16 @@ describe('an online run that was stopped and went on', () => {
     ['full', '3', 'at the end of a step behind a checkpoint'],
     ['lora', '4+', 'in the middle of a step'],
     ['full', '1', 'before the first checkpoint'],
-  ] as const)('after kill -9 equals the uninterrupted one bit for bit: %s, %s, %s', async (kind, killAt, _when) => {
-    const name = `killed-${kind}-${killAt}`;
-    const folder = killedRun(name, options[kind], killAt);
-    expect(existsSync(join(folder, 'model')) || existsSync(join(folder, 'adapter'))).toBe(false);
-    const resumed = await workshop.run(name, { ...options[kind], resumeFromCheckpoint: true });
-    expectEqual(resumed, whole[kind]);
-  });
+  ] as const)(
+    'after kill -9 equals the uninterrupted one bit for bit: %s, %s, %s',
+    async (kind, killAt, _when) => {
+      const name = `killed-${kind}-${killAt}`;
+      const folder = killedRun(name, options[kind], killAt);
+      expect(existsSync(join(folder, 'model')) || existsSync(join(folder, 'adapter'))).toBe(false);
+      const resumed = await workshop.run(name, { ...options[kind], resumeFromCheckpoint: true });
+      expectEqual(resumed, whole[kind]);
+    },
+  );
 
   it.each([
     ['while a step is sampled', (event: OnlineTrainEvent) => event.type === 'rollout' && event.step === 4, 4],

@@ -1,5 +1,6 @@
 import { Command } from 'commander';
 import { compareEvaluationsCommand } from './evaluate-compare-command.js';
+import { humanStudyCommand } from './evaluate-human-study-command.js';
 import { evaluateReasoningCommand } from './evaluate-reasoning-command.js';
 import { userEvalCommand } from './evaluate-user-eval-command.js';
 
@@ -7,6 +8,7 @@ import { userEvalCommand } from './evaluate-user-eval-command.js';
 const evaluations: readonly (() => Command)[] = [
   userEvalCommand,
   compareEvaluationsCommand,
+  humanStudyCommand,
   evaluateReasoningCommand,
 ];
 

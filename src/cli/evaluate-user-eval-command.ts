@@ -1,13 +1,12 @@
 import { existsSync } from 'node:fs';
 import { join } from 'node:path';
 import type { Command } from 'commander';
-import { z } from 'zod';
 import { loadPersonaTemplate as loadPersonaPrompt } from '../data/persona-prompt.js';
 import type { Dropped } from '../data/tally.js';
 import { ConfigError } from '../errors.js';
 import { EVALUATIONS_FOLDER } from '../eval/results.js';
 import { estimateUserEval } from '../eval/user-eval/estimate.js';
-import { writeUserEval } from '../eval/user-eval/files.js';
+import { readPersonaFile, writeUserEval } from '../eval/user-eval/files.js';
 import { judgeTemplates } from '../eval/user-eval/judge-templates.js';
 import { AXES, type Axis, userEvalOptionsSchema } from '../eval/user-eval/options.js';
 import { sampleUsers } from '../eval/user-eval/sample-users.js';
@@ -16,7 +15,6 @@ import type { AxisResult } from '../eval/user-eval/win-rates.js';
 import type { ResolvedChatModelOptions } from '../llm/chat-model-options.js';
 import { checkOptions } from '../pairs/check-options.js';
 import { loadPersonaTemplate } from '../pairs/prompts/persona.js';
-import { readRows } from '../run/row-files.js';
 import { newCommand, print, printJson } from './command.js';
 import { addChatModelFlags, chatModelFlags, openEvaluationModel } from './evaluation-model.js';
 import { EXIT_INTERRUPTED } from './exit-codes.js';
@@ -113,7 +111,7 @@ async function evaluate(
     ...options,
     conversations,
     templates: judgeTemplates(templateFiles(flags)),
-    ...(flags.personas === undefined ? {} : { personas: await readPersonas(flags.personas) }),
+    ...(flags.personas === undefined ? {} : { personas: await readPersonaFile(flags.personas) }),
     ...(flags.personaTemplate === undefined
       ? {}
       : { personaPrompt: loadPersonaPrompt(flags.personaTemplate) }),
@@ -173,14 +171,6 @@ function templateFiles(flags: UserEvalFlags): Partial<Record<Axis, string>> {
       : { 'instruction-following': instructionFollowingTemplate }),
     ...(userEvalTemplate === undefined ? {} : { 'user-eval': userEvalTemplate }),
   };
-}
-
-const personaSchema = z.object({ user: z.string().min(1), persona: z.string().min(1) });
-
-async function readPersonas(file: string): Promise<Map<string, string>> {
-  const personas = new Map<string, string>();
-  for await (const { user, persona } of readRows(file, personaSchema)) personas.set(user, persona);
-  return personas;
 }
 
 function describeEstimate({ users, turns, model, judge }: ReturnType<typeof estimateUserEval>): string {

@@ -84,9 +84,21 @@ export async function readAnswers(path: string): Promise<AnswerRow[]> {
   return readRows(path, answerSchema, 'an answer of user-eval');
 }
 
+const personaSchema = z.object({ user: z.string().min(1), persona: z.string().min(1) });
+
+/**
+ * Personas by user, as UserEval and the personas stage of a run write them.
+ *
+ * @throws DataError naming file and line of a row without user and persona
+ */
+export async function readPersonaFile(path: string): Promise<Map<string, string>> {
+  const rows = await readRows(path, personaSchema, 'a row with user and persona');
+  return new Map(rows.map(({ user, persona }) => [user, persona]));
+}
+
 async function readRows<Row>(path: string, schema: z.ZodType<Row>, what: string): Promise<Row[]> {
   const text = await readFile(path, 'utf8').catch((cause: unknown) => {
-    throw new DataError(`there is no such file of an evaluation`, { file: path, cause });
+    throw new DataError('it cannot be read', { file: path, cause });
   });
   return text.split('\n').flatMap((line, index) => {
     if (line.trim() === '') return [];

@@ -17,7 +17,8 @@ export function inspectCommand(): Command {
       summary: 'show where a pair came from',
       description:
         'Shows what a pair of a run came from: the conversation, what the user said and as what it was classified, ' +
-        'the persona, what the model was asked and replied, the rewards, and whether the quality filter let it pass. ' +
+        'the persona, what the model was asked and replied, the rewards, of pairs by rewards all candidates, and ' +
+        'whether the quality filter let it pass. ' +
         'PAIR is the id of a pair or its beginning; the id of a pair, conversation or user that was dropped shows why. ' +
         'Without PAIR the first pairs are listed.',
       examples: [
@@ -75,7 +76,7 @@ function oneLine(text: string, most: number): string {
 }
 
 export function describeOrigin(origin: PairOrigin): string {
-  const { id, pair, dropped, rewrite, message, persona, conversation } = origin;
+  const { id, pair, dropped, rewrite, prompt, message, persona, conversation } = origin;
   const lines = [id, pair === undefined ? 'There is no such pair.' : 'A pair: every filter let it pass.'];
   for (const { stage, reason, detail } of dropped) {
     lines.push(`Dropped by ${stage} as ${reason}${detail === undefined ? '' : `: ${detail}`}`);
@@ -86,14 +87,15 @@ export function describeOrigin(origin: PairOrigin): string {
   if (conversation !== undefined) {
     const { id: name, user, time, model, turns } = conversation;
     const facts = [`user ${user}`, time, model].filter((fact) => fact !== undefined).join(', ');
-    const mark = (turn: number) => (turn === message?.turn ? ' <- the follow-up' : '');
+    const what = prompt === undefined ? 'the follow-up' : 'the message that candidates answer';
+    const mark = (turn: number) => (turn === (prompt ?? message)?.turn ? ` <- ${what}` : '');
     lines.push('', `Conversation ${name} (${facts})`);
     for (const [turn, { role, content }] of turns.entries())
       lines.push(said(`${role}${mark(turn)}`, content));
   }
   if (message !== undefined) {
     const { type, reply, logprobs, problem } = message;
-    lines.push('', `The follow-up is: ${type}`);
+    lines.push('', `The ${prompt === undefined ? 'follow-up' : 'message'} is: ${type}`);
     if (reply !== undefined) lines.push(said("the model's words", reply));
     if (logprobs !== undefined) {
       lines.push(
@@ -115,7 +117,32 @@ export function describeOrigin(origin: PairOrigin): string {
     lines.push('', `Better answer (${rewrite.source}), by ${rewrite.model}`, ...asked(rewrite.request));
     lines.push('', said('rejected: the original', rewrite.original), said('chosen', rewrite.rewrite));
   }
+  if (prompt !== undefined) lines.push(...candidateLines(prompt, pair));
   return lines.join('\n');
+}
+
+/** The answers to a prompt, the best first where they are ranked. */
+function candidateLines(prompt: NonNullable<PairOrigin['prompt']>, pair: PairOrigin['pair']): string[] {
+  if (!('candidates' in prompt)) return ['', 'No candidates were sampled.'];
+  const { model, request } = prompt;
+  const lines = ['', `${prompt.candidates.length} different candidates, by ${model}`, ...asked(request)];
+  if (!('scorer' in prompt)) {
+    return [...lines, ...prompt.candidates.map(({ text, draws }) => said(drawn(draws), text))];
+  }
+  const { rewards: kind, scorer } = prompt;
+  const ranked = [...prompt.candidates].sort((a, b) => (b.rewards[kind] ?? 0) - (a.rewards[kind] ?? 0));
+  const role = (text: string) =>
+    text === pair?.chosen[0]?.content ? 'chosen: ' : text === pair?.rejected[0]?.content ? 'rejected: ' : '';
+  lines.push('', `Ranked by ${kind} rewards, by ${scorer}`);
+  for (const { text, draws, rewards } of ranked) {
+    const each = Object.entries(rewards).map(([name, reward]) => `${name} reward ${reward.toFixed(4)}`);
+    lines.push(said(`${role(text)}${each.join(', ')} (${drawn(draws)})`, text));
+  }
+  return lines;
+}
+
+function drawn(draws: readonly number[]): string {
+  return draws.length === 1 ? `draw ${draws[0]}` : `draws ${draws.join(', ')}`;
 }
 
 function asked(messages: readonly Message[]): string[] {

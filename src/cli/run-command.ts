@@ -82,7 +82,7 @@ async function run(file: string, { dryRun, output, json = false, ...range }: Run
 export async function withRunProgress(
   json: boolean,
   notices: readonly string[],
-  work: (hooks: Required<RunHooks>) => Promise<RunSummary>,
+  work: (hooks: RunHooks) => Promise<RunSummary>,
 ): Promise<RunSummary> {
   const progress = createProgress();
   for (const notice of notices) progress.line(`note: ${notice}`);

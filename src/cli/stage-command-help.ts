@@ -100,18 +100,58 @@ export const STAGE_COMMANDS: readonly StageCommandHelp[] = [
     given: ['conversations', 'classified', 'users', 'personas', 'math'],
   },
   {
-    stage: 'pairs',
-    summary: 'make preference pairs of rewrites, and filter them',
+    stage: 'prompts',
+    summary: 'choose the prompts that candidates answer',
     description:
-      'Makes a preference pair of each rewrite, applies the quality filter of appendix C.2, and shows what each ' +
-      `threshold would keep. ${IN_THE_FOLDER}`,
+      'Chooses user messages of training users, each with the conversation before it and the persona: initial requests, ' +
+      `follow-ups or both, without duplicates and near duplicates. ${IN_THE_FOLDER}`,
+    examples: [
+      ['persona-dpo prompts --output runs/wildchat'],
+      ['persona-dpo prompts --output runs/wildchat --prompts both --per-user 20 --size 10000'],
+    ],
+    given: ['conversations', 'classified', 'users', 'personas'],
+  },
+  {
+    stage: 'candidates',
+    summary: 'sample several answers to each prompt',
+    description:
+      'Samples N answers of the policy to each prompt, with the persona in the context, and removes duplicates (section ' +
+      `2.4). Killed and started again, it asks for no answer twice. ${IN_THE_FOLDER}`,
+    examples: [
+      [`persona-dpo candidates --output runs/wildchat ${SERVER}`],
+      [`persona-dpo candidates --output runs/own --samples 8 --max-tokens 256 ${LOCAL}`],
+    ],
+    given: ['prompts'],
+  },
+  {
+    stage: 'rank',
+    summary: 'rank the answers to each prompt by their rewards',
+    description:
+      'Asks a reward model for the reward of every candidate, with the persona (user-based, section 2.4) or without it ' +
+      '(user-agnostic, section 3.3), and keeps all of them. With --compare it asks for both, and shows how the persona ' +
+      `changes the ranking, which it saves as rank/ranking.json. ${IN_THE_FOLDER}`,
+    examples: [
+      ['persona-dpo rank --output runs/wildchat --reward-model rewards/athene --compare'],
+      [
+        'persona-dpo rank --output runs/agnostic --candidates runs/wildchat/candidates/candidates.jsonl --rewards user-agnostic --reward-model rewards/athene',
+      ],
+    ],
+    given: ['candidates'],
+  },
+  {
+    stage: 'pairs',
+    summary: 'make preference pairs of rewrites and of rankings, and filter them',
+    description:
+      'Makes a preference pair of each rewrite, and of the best and the worst candidate of each ranking (Equation 2), ' +
+      `applies the quality filter of appendix C.2, and shows what each threshold would keep. With a reward model, rewrites are held to the thresholds on rewards, too. ${IN_THE_FOLDER}`,
     examples: [
       ['persona-dpo pairs --output runs/wildchat'],
+      ['persona-dpo pairs --output runs/wildchat --reward-model rewards/athene'],
       ['persona-dpo pairs --output runs/wildchat --min-rejected-characters none', 'a threshold switched off'],
       [
         'persona-dpo pairs --output runs/few --rewrites runs/wildchat/rewrite/rewrites.jsonl --users 10 --size 500',
       ],
     ],
-    given: ['rewrites'],
+    given: ['rewrites', 'rankings'],
   },
 ];

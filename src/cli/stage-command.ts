@@ -1,8 +1,12 @@
+import { existsSync } from 'node:fs';
 import { join } from 'node:path';
 import type { Command } from 'commander';
 import { chatModelOptionsSchema } from '../llm/chat-model-options.js';
-import { isAsking, sectionSchemas } from '../run/config/sections.js';
+import type { ThresholdPreview } from '../pairs/filter/preview.js';
+import { rewardModelOptionsSchema } from '../rewards/reward-options.js';
+import { isAsking, type SectionName, sectionSchemas } from '../run/config/sections.js';
 import type { RunSummary } from '../run/pipeline.js';
+import type { PairPreviews } from '../run/stages/pairs-stage.js';
 import type { InputName } from '../run/stages/setup.js';
 import { newCommand, print, printJson, readTextFlag } from './command.js';
 import { EXIT_INTERRUPTED } from './exit-codes.js';
@@ -28,7 +32,7 @@ export function stageCommand(help: StageCommandHelp): Command {
   if (input !== undefined) command.argument('<INPUT...>', input);
   command.requiredOption('--output <DIR>', "the run's folder, in which the stage has a folder of its own");
   for (const name of given) command.option(`--${name} <FILE>`, `read the ${name} from this file`);
-  if (stage === 'rewrite') {
+  if (stage === 'rewrite' || stage === 'candidates') {
     command.option('--persona-template <FILE>', 'Jinja template that puts the persona into words');
   }
   command.optionsGroup('Stage:');
@@ -37,10 +41,18 @@ export function stageCommand(help: StageCommandHelp): Command {
     command.optionsGroup('Language model:');
     addSchemaFlags(command, chatModelOptionsSchema, { prefix: 'llm' });
   }
+  if (takesReward(stage)) {
+    command.optionsGroup('Reward model:');
+    addSchemaFlags(command, rewardModelOptionsSchema, { prefix: 'reward' });
+  }
   return command.action(async (...parameters: unknown[]) => {
     const files = input === undefined ? [] : (parameters[0] as string[]);
     await runStage(help, command, files);
   });
+}
+
+function takesReward(stage: SectionName): boolean {
+  return stage === 'rank' || stage === 'pairs';
 }
 
 async function runStage(help: StageCommandHelp, command: Command, files: readonly string[]): Promise<void> {
@@ -52,10 +64,14 @@ async function runStage(help: StageCommandHelp, command: Command, files: readonl
   ]);
   const options = readSchemaFlags(command, sectionSchemas[stage], { without: [ARGUMENT] });
   const llm = isAsking(stage) ? modelFlags(command) : {};
+  const reward = takesReward(stage)
+    ? readSchemaFlags(command, rewardModelOptionsSchema, { prefix: 'reward' })
+    : {};
   const config = resolveStageConfig(stage, {
     outputDir: flags.output,
     ...(flags.personaTemplate === undefined ? {} : { personaTemplate: flags.personaTemplate }),
     ...(Object.keys(llm).length === 0 ? {} : { llm: llm as never }),
+    ...(Object.keys(reward).length === 0 ? {} : { reward: reward as never }),
     options: { ...options, ...(help.input === undefined ? {} : { [ARGUMENT]: [...files] }) },
   });
   const given = Object.fromEntries(
@@ -81,7 +97,8 @@ async function describeStage({ stage }: StageCommandHelp, summary: RunSummary): 
   const lines = stages.flatMap(({ counts }) => (counts ?? []).map(describeCounts));
   const place = join(folder, stage);
   if (stage === 'classify') lines.push(...(await classificationTables(place)));
-  if (stage === 'pairs') lines.push(...(await thresholdTable(place)));
+  if (stage === 'rank') lines.push(...(await rankingTable(place)));
+  if (stage === 'pairs') lines.push(...(await thresholdTables(place)));
   lines.push('', `Written into ${place}: the rows, dropped.jsonl, manifest.json.`);
   return lines.join('\n');
 }
@@ -99,13 +116,27 @@ async function classificationTables(folder: string): Promise<string[]> {
   ]);
 }
 
-async function thresholdTable(folder: string): Promise<string[]> {
+async function rankingTable(folder: string): Promise<string[]> {
+  const [{ describeRanking }, { RANKING_REPORT_FILE }] = await Promise.all([
+    import('../run/ranking-report.js'),
+    import('../run/stages/rank-stage.js'),
+  ]);
+  const path = join(folder, RANKING_REPORT_FILE);
+  return existsSync(path) ? ['', ...describeRanking(readJson(path) as never, formatTable)] : [];
+}
+
+async function thresholdTables(folder: string): Promise<string[]> {
   const [{ describePreview }, { PREVIEW_FILE }] = await Promise.all([
     import('../pairs/filter/preview.js'),
     import('../run/stages/pairs-stage.js'),
   ]);
-  const preview = readJson(join(folder, PREVIEW_FILE));
-  return ['', 'What each threshold would keep:', formatTable(describePreview(preview as never))];
+  const { rewrites, rankings } = readJson(join(folder, PREVIEW_FILE)) as PairPreviews;
+  const table = (title: string, preview: ThresholdPreview | undefined) =>
+    preview === undefined ? [] : ['', title, formatTable(describePreview(preview))];
+  return [
+    ...table('What each threshold would keep of the rewrites:', rewrites),
+    ...table('What each threshold would keep of the pairs by rewards:', rankings),
+  ];
 }
 
 function readJson(path: string): unknown {

@@ -3,7 +3,7 @@
  * counted as characters, and how long replies are is a guess until the model has replied.
  */
 
-import type { SectionOptions } from './config/sections.js';
+import type { SectionOptions, Sections } from './config/sections.js';
 import type { RunFolder } from './run-folder.js';
 import type { KnownFacts, StageEstimate } from './stage.js';
 import { STAGE_NAMES } from './stage-names.js';
@@ -17,6 +17,8 @@ const FEEDBACK_SHARE = 0.2651 / 0.7293;
 /** Of a verdict in words, and of a persona of five points. */
 const VERDICT_TOKENS = 10;
 const PERSONA_TOKENS = 120;
+/** Of an answer, where there are no conversations to see it by. */
+const UNKNOWN_ANSWER_TOKENS = 300;
 
 /** Requests and tokens, before time and cost are known. */
 export type AskedEstimate = Pick<StageEstimate, 'requests' | 'promptTokens' | 'completionTokens'>;
@@ -108,6 +110,80 @@ export function rewriteEstimate(
     promptTokens: requests * (context + shown),
     completionTokens: requests * Math.min(maxTokens, answer),
   });
+}
+
+export function candidatesEstimate(
+  known: KnownFacts,
+  { samples, maxTokens }: Pick<SectionOptions<'candidates'>, 'samples' | 'maxTokens'>,
+  prompts: Sections['prompts'],
+): AskedEstimate | null {
+  const expected = expectedPrompts(known, prompts);
+  if (expected === null) return null;
+  const requests = expected.count * samples;
+  return rounded({
+    requests,
+    promptTokens: requests * expected.tokens,
+    completionTokens: requests * Math.min(maxTokens, expected.answer),
+  });
+}
+
+export function rankEstimate(
+  known: KnownFacts,
+  { compare }: Pick<SectionOptions<'rank'>, 'compare'>,
+  { prompts, candidates }: Pick<Sections, 'prompts' | 'candidates'>,
+): AskedEstimate | null {
+  const expected = expectedPrompts(known, prompts);
+  if (expected === null) return null;
+  const sampled = known.candidates;
+  const count = sampled?.prompts ?? expected.count;
+  const answers =
+    sampled === undefined
+      ? count * (candidates?.samples ?? 0) * Math.min(candidates?.maxTokens ?? Infinity, expected.answer)
+      : tokens(sampled.characters ?? 0);
+  const kinds = compare ? 2 : 1;
+  // Candidates of one prompt share it.
+  return rounded({
+    requests: kinds * count,
+    promptTokens: kinds * (count * expected.tokens + answers),
+    completionTokens: 0,
+  });
+}
+
+/** Rewrites and their originals are scored. */
+export function pairsEstimate(known: KnownFacts): AskedEstimate | null {
+  const facts = conversationsOf(known);
+  const requests = known.rewrite?.rewrites;
+  if (facts === undefined || requests === undefined) return null;
+  const promptTokens = requests * (contextTokens(facts) + 2 * answerTokens(facts));
+  return rounded({ requests, promptTokens, completionTokens: 0 });
+}
+
+/** How many prompts there will be, with the tokens of one and of an answer; as chosen where they are. */
+function expectedPrompts(
+  known: KnownFacts,
+  options: Sections['prompts'],
+): { count: number; tokens: number; answer: number } | null {
+  const facts = conversationsOf(known);
+  const chosen = known.prompts;
+  if (chosen === undefined && facts === undefined) return null;
+  const answer = facts === undefined ? UNKNOWN_ANSWER_TOKENS : answerTokens(facts);
+  if (chosen !== undefined) {
+    const { prompts: count = 0, characters = 0 } = chosen;
+    return { count, tokens: tokens(ratio(characters, count)), answer };
+  }
+  const { conversations, userMessages, userCharacters, users } = facts as ConversationFacts;
+  const kind = options?.prompts ?? 'initial';
+  const first = kind === 'follow-ups' ? 0 : conversations;
+  const messages = first + (kind === 'initial' ? 0 : userMessages - conversations);
+  const most = Math.min(
+    options?.size ?? Infinity,
+    (options?.perUser ?? Infinity) * (known.users?.users ?? users),
+  );
+  const context =
+    kind === 'initial'
+      ? tokens(ratio(userCharacters, userMessages))
+      : contextTokens(facts as ConversationFacts);
+  return { count: Math.min(messages, most), tokens: context + PERSONA_TOKENS, answer };
 }
 
 /** Tokens before an answer, on average: half of a conversation. */

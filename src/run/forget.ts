@@ -5,7 +5,10 @@ import { join } from 'node:path';
 import { z } from 'zod';
 import { writeFileAtomic } from '../data/atomic-write.js';
 import { readConversations } from '../data/conversations/conversation-file.js';
+import { placeOfPrompt } from '../pairs/candidates/ids.js';
+import { promptOptionsSchema, promptTypes } from '../pairs/candidates/options.js';
 import { classificationStatistics } from '../pairs/classify/statistics.js';
+import { isRankingSource } from '../pairs/rank/candidate-of-ranking.js';
 import { outputFiles } from '../train/output-folder.js';
 import { FileHashes } from './file-hashes.js';
 import { Forgotten } from './forgotten.js';
@@ -14,13 +17,18 @@ import { RunModels } from './models.js';
 import { fileOutput } from './output-file.js';
 import { withRunLock } from './pipeline.js';
 import { byReason, countsWithout, type Removed, type Row, removeRows } from './remove-rows.js';
+import { forgetInEvaluations, removeReports } from './report/forget-reports.js';
 import { readRows } from './row-files.js';
 import { classifiedSchema } from './row-schemas.js';
 import { DROPPED_FILE, existingRun, type RunFolder } from './run-folder.js';
 import { STAGE_NAMES } from './stage-names.js';
+import { candidateFacts } from './stages/candidates-stage.js';
 import { classifyFacts, STATISTICS_FILE } from './stages/classify-stage.js';
 import { conversationFacts } from './stages/conversation-facts.js';
 import { removeFromConversations } from './stages/conversations-stage.js';
+import { pairFacts, RANKED_PAIRS } from './stages/pairs-stage.js';
+import { promptFacts } from './stages/prompts-stage.js';
+import { RANKING_REPORT_FILE, writeRankingReport } from './stages/rank-stage.js';
 import { type HandingStage, stageFiles } from './stages/setup.js';
 import { TRAINED_USERS_FILE, trainedUserHash } from './stages/train-stage.js';
 
@@ -39,16 +47,19 @@ export interface ForgetResult {
   replies: number;
   /** Weights in which the user's pairs live on. */
   trained: TrainedWith[];
+  /** Reports that were removed: they hold the words of all users, and can be written anew. */
+  reports: string[];
 }
 
 /**
- * Removes everything of a user from a run and its trials: rows of every stage, traces of what was dropped, and what
- * the model replied to the user's words. A salted hash of the user stays, so that a later run on the same logs leaves
- * the user out. Manifests and books are brought up to date, so that nothing of others is done again; training is, since
+ * Removes everything of a user from a run and its trials: rows of every stage, traces of what was dropped, answers in
+ * results of evaluations, what the model replied to the user's words, and reports in the run's folder as a whole. A
+ * salted hash of the user stays, so that a later run on the same logs leaves the user out. Manifests and books are brought up to date, so that nothing of others is done again; training is, since
  * its pairs have changed.
  *
  * What can't be removed: weights do not let go of single pairs, so adapters and models that were trained with the
- * user's pairs are named, to be deleted and trained anew. The logs themselves, copies of the run, and the list of rows
+ * user's pairs are named, to be deleted and trained anew. The logs themselves, copies of the run, reports elsewhere,
+ * and the list of rows
  * that could not be read (which holds ids and no text, and knows no users) are not touched. The cache of reference
  * log-probabilities holds numbers under hashes, and no text.
  *
@@ -64,9 +75,11 @@ export async function forgetUser(path: string, user: string): Promise<ForgetResu
     await forgotten.add(user);
     const removed: ForgetResult['removed'] = [];
     const trained: TrainedWith[] = [];
+    const reports: string[] = [];
     for (const run of [main, ...main.limited()]) {
       run.open();
-      removed.push(...(await forgetInRun(run, user)));
+      removed.push(...(await forgetInRun(run, user)), ...(await forgetInEvaluations(run, user)));
+      reports.push(...removeReports(run));
       trained.push(...trainedWith(run, user));
     }
     const models = new RunModels({
@@ -76,7 +89,7 @@ export async function forgetUser(path: string, user: string): Promise<ForgetResu
       hub: {},
     });
     try {
-      return { folder: path, removed, replies: await models.forget(user), trained };
+      return { folder: path, removed, replies: await models.forget(user), trained, reports };
     } finally {
       await models.dispose();
     }
@@ -131,7 +144,8 @@ function belongsTo(row: Row, user: string, conversations: ReadonlySet<string>): 
 }
 
 interface Taken {
-  removed: Removed;
+  /** For each of the stage's books, by unit; for those that are not named it is `all`. */
+  removed: { all: Removed; byUnit?: Record<string, Removed> };
   /** What was removed, by file; of Parquet files one empty row for each. */
   files: Record<string, Row[]>;
 }
@@ -147,15 +161,44 @@ async function forgetInStage(
     const removed = await removeFromConversations(folder, (each) => each === user);
     const dropped = Object.values(removed.dropped).reduce((sum, count) => sum + count, 0);
     const rows = (count: number) => Array.from({ length: count }, () => ({}));
-    return { removed, files: { [file]: rows(removed.out), [DROPPED_FILE]: rows(dropped) } };
+    return { removed: { all: removed }, files: { [file]: rows(removed.out), [DROPPED_FILE]: rows(dropped) } };
   }
-  const out = await removeRows(join(folder, file), isMeant);
-  const dropped = await removeRows(join(folder, DROPPED_FILE), isMeant);
+  const files: Taken['files'] = {};
+  for (const name of readdirSync(folder).filter((each) => each.endsWith('.jsonl'))) {
+    files[name] = await removeRows(join(folder, name), isMeant);
+  }
+  const [out, dropped] = [files[file] ?? [], files[DROPPED_FILE] ?? []];
   if (stage === 'classify' && out.length > 0) await writeStatistics(folder);
-  return {
-    removed: { out: out.length, dropped: byReason(dropped) },
-    files: { [file]: out, [DROPPED_FILE]: dropped },
-  };
+  if (stage === 'rank' && existsSync(join(folder, RANKING_REPORT_FILE))) await writeRankingReport(folder);
+  return { removed: removedOf(stage, out, dropped), files };
+}
+
+/** What went of a stage's books: some have one for each kind of thing. */
+function removedOf(stage: HandingStage, out: readonly Row[], dropped: readonly Row[]): Taken['removed'] {
+  const draws = (row: Row) => (Array.isArray(row.candidates) ? row.candidates.length : 0);
+  const place = ({ id }: Row) => placeOfPrompt(String(id));
+  const all = { out: out.length, dropped: byReason(dropped) };
+  switch (stage) {
+    case 'candidates': {
+      const isDraw = (row: Row) => place(row)?.draw !== undefined;
+      const candidates = {
+        out: out.reduce((sum, row) => sum + draws(row), 0),
+        dropped: byReason(dropped.filter(isDraw)),
+      };
+      const prompts = { out: out.length, dropped: byReason(dropped.filter((row) => !isDraw(row))) };
+      return { all: prompts, byUnit: { candidates } };
+    }
+    case 'pairs': {
+      const isRanked = ({ source }: Row) => isRankingSource(String(source));
+      const ofKind = (ranked: boolean): Removed => ({
+        out: out.filter((row) => isRanked(row) === ranked).length,
+        dropped: byReason(dropped.filter((row) => (place(row) !== undefined) === ranked)),
+      });
+      return { all: ofKind(false), byUnit: { [RANKED_PAIRS]: ofKind(true) } };
+    }
+    default:
+      return { all };
+  }
 }
 
 async function writeStatistics(folder: string): Promise<void> {
@@ -172,7 +215,7 @@ async function forgetInTraining(folder: string, isMeant: (row: Row) => boolean):
     if (!/^(dropped|quarantine(-\d+)?)\.jsonl$/.test(name)) continue;
     files[name] = await removeRows(join(folder, name), (row) => isMeant(row) || isMeant(rawRow(row)));
   }
-  return { removed: { out: 0, dropped: {} }, files };
+  return { removed: { all: { out: 0, dropped: {} } }, files };
 }
 
 function rawRow({ raw }: Row): Row {
@@ -190,7 +233,7 @@ class BooksWithout {
   readonly #hashes: FileHashes;
   /** Hashes of files that were changed, by what they were before: what later stages have read. */
   readonly #changed = new Map<string, string>();
-  /** The user's messages by type, where they were handed on: rewriting counts them without a trace of each. */
+  /** The user's messages by type, where they were handed on: later stages count some without a trace of each. */
   #handedOn: Record<string, number> = {};
 
   constructor(run: RunFolder, hashes: FileHashes) {
@@ -204,9 +247,12 @@ class BooksWithout {
     const manifest = this.#run.manifest(stage);
     if (manifest === undefined) return;
     const isChanged = Object.values(files).some((rows) => rows.length > 0);
-    const outputs = isChanged ? await this.#outputs(stage, manifest, removed.out) : manifest.outputs;
-    const taken = stage === 'rewrite' ? this.#withHandedOn(removed) : removed;
-    const [first, ...others] = manifest.counts;
+    const outputs = isChanged ? await this.#outputs(stage, manifest, files) : manifest.outputs;
+    const all = this.#withHandedOn(removed.all, typesWithTrace(stage, manifest));
+    const counts = manifest.counts.map((each, i) => {
+      const taken = removed.byUnit?.[each.unit] ?? (i === 0 ? all : undefined);
+      return taken === undefined ? each : countsWithout(each, taken);
+    });
     const inputs = Object.entries(manifest.dependencies.inputs).map(([name, hash]) => [
       name,
       this.#changed.get(hash) ?? hash,
@@ -214,18 +260,22 @@ class BooksWithout {
     const updated: Manifest = {
       ...manifest,
       outputs,
-      counts: first === undefined ? [] : [countsWithout(first, taken), ...others],
+      counts,
       facts: isChanged ? await factsNow(stage, this.#run, { ...manifest, outputs }) : manifest.facts,
       dependencies: { ...manifest.dependencies, inputs: Object.fromEntries(inputs) },
     };
     await writeFileAtomic(join(this.#run.stage(stage), MANIFEST_FILE), manifestText(updated));
   }
 
-  async #outputs(stage: HandingStage, manifest: Manifest, removed: number): Promise<Manifest['outputs']> {
+  async #outputs(
+    stage: HandingStage,
+    manifest: Manifest,
+    files: Taken['files'],
+  ): Promise<Manifest['outputs']> {
     const outputs: Manifest['outputs'] = {};
     for (const [file, { sha256, rows }] of Object.entries(manifest.outputs)) {
       const path = join(this.#run.stage(stage), file);
-      const left = rows !== null && file === stageFiles[stage] ? rows - removed : rows;
+      const left = rows === null ? null : rows - (files[file]?.length ?? 0);
       const output = await fileOutput(path, left);
       outputs[file] = output;
       this.#changed.set(sha256, output.sha256);
@@ -234,14 +284,20 @@ class BooksWithout {
     return outputs;
   }
 
-  #withHandedOn({ out, dropped }: Removed): Removed {
+  #withHandedOn({ out, dropped }: Removed, withTrace: readonly string[] | null): Removed {
+    if (withTrace === null) return { out, dropped };
     const all = { ...dropped };
     for (const [type, count] of Object.entries(this.#handedOn)) {
-      // The others have gone out, or been dropped with a trace.
-      if (type !== 're-attempt-with-feedback') all[type] = (all[type] ?? 0) + count;
+      if (!withTrace.includes(type)) all[type] = (all[type] ?? 0) + count;
     }
     return { out, dropped: all };
   }
+}
+
+/** Types of messages that a stage hands on, or drops with a trace; null where it counts no messages. */
+function typesWithTrace(stage: HandingStage, { dependencies }: Manifest): readonly string[] | null {
+  if (stage === 'rewrite') return ['re-attempt-with-feedback'];
+  return stage === 'prompts' ? promptTypes(promptOptionsSchema.parse(dependencies.options)) : null;
 }
 
 function messagesByType(rows: readonly Row[]): Record<string, number> {
@@ -268,8 +324,14 @@ async function factsNow(
       return { ...facts, personas: rows };
     case 'rewrite':
       return { ...facts, rewrites: rows };
+    case 'prompts':
+      return await promptFacts(path);
+    case 'candidates':
+      return await candidateFacts(path);
+    case 'rank':
+      return { ...facts, prompts: rows };
     case 'pairs':
-      return { ...facts, pairs: rows, users: (facts.users ?? 0) - (rows < (facts.pairs ?? 0) ? 1 : 0) };
+      return { ...facts, ...(await pairFacts(path)) };
     case 'math':
       return { ...facts, conversations: rows };
   }

@@ -16,6 +16,7 @@ import { FileHashes } from './file-hashes.js';
 import { Forgotten } from './forgotten.js';
 import { RunModels } from './models.js';
 import { checkRange, planStages, type RunPlan, type StageOutlook } from './plan.js';
+import { type OpenReward, openOnRuntime, RunRewards } from './rewards.js';
 import { RunFolder } from './run-folder.js';
 import { runStages } from './run-stages.js';
 import type { StageName } from './stage-names.js';
@@ -42,6 +43,8 @@ export interface RunHooks {
   hub?: HubOptions;
   /** The value of an environment variable that holds a server's key. Default: none is known. */
   secret?: (variable: string) => string | undefined;
+  /** Opens the run's reward model. Default: on ONNX Runtime, see `openRewardModel`. */
+  openReward?: OpenReward;
 }
 
 /** One stage of a run that has ended. */
@@ -97,24 +100,25 @@ export async function planPipeline(
  */
 export async function runPipeline(
   config: RunConfig | ResolvedRunConfig,
-  { onEvent = () => undefined, signal, hub, secret, ...range }: RangeOptions & RunHooks = {},
+  { onEvent = () => undefined, signal, hub, secret, openReward, ...range }: RangeOptions & RunHooks = {},
 ): Promise<RunSummary> {
-  return await work(config, range, { onEvent, signal, hub, secret, alone: undefined });
+  return await work(config, range, { onEvent, signal, hub, secret, openReward, alone: undefined });
 }
 
 /** {@link runPipeline} for the one stage that the configuration has, on files or on what lies in the folder. */
 export async function runAlone(
   config: ResolvedRunConfig,
   { given = {} }: AloneOptions,
-  { onEvent = () => undefined, signal, hub, secret }: RunHooks = {},
+  { onEvent = () => undefined, signal, hub, secret, openReward }: RunHooks = {},
 ): Promise<RunSummary> {
-  return await work(config, {}, { onEvent, signal, hub, secret, alone: given });
+  return await work(config, {}, { onEvent, signal, hub, secret, openReward, alone: given });
 }
 
 interface Work extends Required<Pick<RunHooks, 'onEvent'>> {
   signal: AbortSignal | undefined;
   hub: HubOptions | undefined;
   secret: RunHooks['secret'] | undefined;
+  openReward: OpenReward | undefined;
   /** Given files, of a stage by itself. */
   alone: Partial<Record<InputName, string>> | undefined;
 }
@@ -122,12 +126,12 @@ interface Work extends Required<Pick<RunHooks, 'onEvent'>> {
 async function work(
   config: RunConfig | ResolvedRunConfig,
   range: RangeOptions,
-  { onEvent, signal = new AbortController().signal, hub = {}, secret, alone }: Work,
+  { onEvent, signal = new AbortController().signal, alone, ...surroundings }: Work,
 ): Promise<RunSummary> {
   const started = performance.now();
-  const run = setUp(config, range, { hub, ...(secret === undefined ? {} : { secret }) }, alone);
+  const run = setUp(config, range, surroundings, alone);
   const { setup, main } = run;
-  const { folder, models } = setup;
+  const { folder, models, rewards } = setup;
   const stages = buildStages(setup);
   checkRange({ stages, ...range });
   return await withRunLock(main, async () => {
@@ -155,6 +159,7 @@ async function work(
       };
     } finally {
       await models.dispose();
+      await rewards.dispose();
     }
   });
 }
@@ -162,7 +167,7 @@ async function work(
 function setUp(
   config: RunConfig | ResolvedRunConfig,
   { limit = null }: RangeOptions,
-  { hub = {}, secret = () => undefined }: Pick<RunHooks, 'hub' | 'secret'>,
+  { hub = {}, secret = () => undefined, openReward = openOnRuntime }: Partial<Omit<Work, 'alone'>>,
   alone: Partial<Record<InputName, string>> | undefined,
 ): { main: RunFolder; setup: StageSetup } {
   if (limit !== null && !(Number.isSafeInteger(limit) && limit >= 1)) {
@@ -176,6 +181,11 @@ function setUp(
     folder,
     config: resolved,
     models,
+    rewards: new RunRewards({
+      reward: resolved.reward,
+      cacheFolder: main.file('replies'),
+      openReward,
+    }),
     forgotten: Forgotten.read(main.file('forgotten')),
     hub,
     limit,

@@ -8,9 +8,24 @@ import { readConversations } from '../data/conversations/conversation-file.js';
 import { type PreferencePair, preferencePairSchema } from '../data/pairs.js';
 import type { Dropped } from '../data/tally.js';
 import { ConfigError } from '../errors.js';
-import type { ClassifiedMessage, PersonaRow, RewriteRow } from '../pairs/rows.js';
+import { placeOfPrompt, promptId } from '../pairs/candidates/ids.js';
+import type {
+  CandidatesRow,
+  ClassifiedMessage,
+  PersonaRow,
+  PromptRow,
+  RankingRow,
+  RewriteRow,
+} from '../pairs/rows.js';
 import { readRows } from './row-files.js';
-import { classifiedSchema, personaSchema, rewriteSchema } from './row-schemas.js';
+import {
+  candidatesSchema,
+  classifiedSchema,
+  personaSchema,
+  promptSchema,
+  rankingSchema,
+  rewriteSchema,
+} from './row-schemas.js';
 import { DROPPED_FILE, type RunFolder } from './run-folder.js';
 import { STAGE_NAMES, type StageName } from './stage-names.js';
 import { mathConversationSchema } from './stages/math-stage.js';
@@ -18,14 +33,16 @@ import { type HandingStage, stageFiles } from './stages/setup.js';
 
 /** A pair with everything that led to it. */
 export interface PairOrigin {
-  /** `conversation:turn` of the follow-up. */
+  /** `conversation:turn` of the follow-up, or `conversation#turn` of the message that candidates answer. */
   id: string;
   /** The pair; absent where it was dropped on the way. */
   pair?: PreferencePair;
   /** Stages that dropped it, or its conversation or user, and why. */
   dropped: (Dropped & { stage: StageName })[];
   rewrite?: RewriteRow;
-  /** What the user said, as classified: the follow-up. */
+  /** The prompt that candidates answer, and how far they are: chosen, sampled, ranked. */
+  prompt?: PromptRow | CandidatesRow | RankingRow;
+  /** What the user said, as classified: the follow-up, or the message that candidates answer. */
   message?: ClassifiedMessage;
   persona?: PersonaRow;
   conversation?: SplitConversation;
@@ -65,9 +82,10 @@ export async function inspectPair(run: RunFolder, wanted: string): Promise<PairO
     find(rowsOf(run, 'pairs', preferencePairSchema), (row) => row.id === id),
     find(rowsOf(run, 'rewrite', rewriteSchema), (row) => row.id === id),
   ]);
-  const place = rewrite ?? placeOf(id);
+  const place = rewrite ?? placeOfPrompt(id) ?? placeOf(id);
+  const prompt = await findPrompt(run, promptId(place.conversation, place.turn), id);
   const conversation = await findConversation(run, place.conversation);
-  const user = rewrite?.user ?? conversation?.user;
+  const user = rewrite?.user ?? prompt?.user ?? conversation?.user;
   const [message, persona, dropped] = await Promise.all([
     find(rowsOf(run, 'classify', classifiedSchema), (row) => {
       return row.conversation === place.conversation && row.turn === place.turn;
@@ -78,10 +96,22 @@ export async function inspectPair(run: RunFolder, wanted: string): Promise<PairO
   const origin: PairOrigin = { id, dropped };
   if (pair !== undefined) origin.pair = pair as PreferencePair;
   if (rewrite !== undefined) origin.rewrite = rewrite;
+  if (prompt !== undefined) origin.prompt = prompt;
   if (message !== undefined) origin.message = message;
   if (persona !== undefined) origin.persona = persona;
   if (conversation !== undefined) origin.conversation = conversation;
   return origin;
+}
+
+/** What is furthest on its way of a prompt, where the id names one or one of its candidates. */
+async function findPrompt(run: RunFolder, prompt: string, id: string): Promise<PairOrigin['prompt']> {
+  if (placeOfPrompt(id) === undefined) return undefined;
+  const isMeant = (row: PromptRow) => row.id === prompt;
+  return (
+    (await find(rowsOf(run, 'rank', rankingSchema), isMeant)) ??
+    (await find(rowsOf(run, 'candidates', candidatesSchema), isMeant)) ??
+    (await find(rowsOf(run, 'prompts', promptSchema), isMeant))
+  );
 }
 
 /** Rows of a stage's file; none where the stage was not done. */
@@ -109,6 +139,8 @@ async function resolveId(run: RunFolder, wanted: string): Promise<string> {
     return id === wanted;
   };
   for await (const { id } of rowsOf(run, 'rewrite', rewriteSchema)) if (consider(id)) return id;
+  for await (const { id } of rowsOf(run, 'prompts', promptSchema)) if (consider(id)) return id;
+  for await (const { id } of rowsOf(run, 'rank', rankingSchema)) if (consider(id)) return id;
   for await (const { id } of droppedRows(run)) if (consider(id)) return id;
   const [first, ...others] = found;
   if (first === undefined) {

@@ -7,6 +7,9 @@ export const STAGE_NAMES = [
   'personas',
   'math',
   'rewrite',
+  'prompts',
+  'candidates',
+  'rank',
   'pairs',
   'train',
 ] as const;
@@ -21,6 +24,9 @@ export const STAGE_TITLES: Readonly<Record<StageName, string>> = {
   personas: 'infer how each user wants answers',
   math: 'make conversations out of graded solutions',
   rewrite: 'make answers anew in the light of what users said to them',
+  prompts: 'choose the prompts that candidates answer',
+  candidates: 'sample several answers to each prompt',
+  rank: 'rank the answers by their rewards',
   pairs: 'make preference pairs and filter them',
   train: 'train on the pairs',
 };

@@ -5,6 +5,7 @@ import { stringify } from 'yaml';
 import type { z } from 'zod';
 import { ConfigError } from '../../errors.js';
 import { chatModelOptionsSchema } from '../../llm/chat-model-options.js';
+import { rewardModelOptionsSchema } from '../../rewards/reward-options.js';
 import { toCodeName, toFileName } from '../../train/option-names.js';
 import { optionsFromRecord } from '../../train/options.js';
 import { isRecord, type OptionProblem, toCodeNames, toFileNames } from './option-tree.js';
@@ -53,6 +54,7 @@ export function parseRunConfig(text: string, file: string): ReadConfig {
 
 function sectionOptions(name: string, value: unknown, problems: OptionProblem[]): unknown {
   if (name === 'llm') return toCodeNames(chatModelOptionsSchema, value, problems, ['llm']);
+  if (name === 'reward') return toCodeNames(rewardModelOptionsSchema, value, problems, ['reward']);
   const section = SECTION_NAMES.find((each) => each === name);
   if (section === undefined) return value;
   const schema = sectionSchemas[section];
@@ -84,9 +86,10 @@ function trainOptions(value: Record<string, unknown>, source: YamlSource, proble
 
 /** The text of a file that gives the same configuration again, with all options. It never holds a key. */
 export function runConfigToYaml(config: ResolvedRunConfig): string {
-  const { outputDir, seed, personaTemplate, sections, models, train } = config;
+  const { outputDir, seed, personaTemplate, sections, models, reward, train } = config;
   const parts = [
     stringify({ output_dir: outputDir, seed, persona_template: personaTemplate }),
+    reward === null ? '' : stringify({ reward: toFileNames(rewardModelOptionsSchema, reward) }),
     ...SECTION_NAMES.map((name) => {
       const options = sections[name];
       if (options === null) return name === 'conversations' ? '' : stringify({ [name]: false });

@@ -4,6 +4,7 @@ import { z } from 'zod';
 import { resolveIngestOptions } from '../../data/conversations/options.js';
 import { ConfigError } from '../../errors.js';
 import { type ChatModelOptions, chatModelOptionsSchema } from '../../llm/chat-model-options.js';
+import { type RewardModelOptions, rewardModelOptionsSchema } from '../../rewards/reward-options.js';
 import { expectation } from '../../train/expectation.js';
 import { toFileName } from '../../train/option-names.js';
 import { type ResolvedTrainOptions, resolveFileOptions, type TrainOptions } from '../../train/options.js';
@@ -16,7 +17,6 @@ import {
   type SectionInput,
   type SectionName,
   type Sections,
-  SWITCHABLE,
   sectionSchemas,
 } from './sections.js';
 import { problemsError } from './yaml-source.js';
@@ -31,8 +31,9 @@ export type RunTrainOptions = Omit<TrainOptions, 'pairs' | 'outputDir' | 'resume
 
 /**
  * What a run does, with what. A stage whose section is `true` is done with its defaults; `reconstruct`, `users`,
- * `personas` and `math` can be `false`. By default `users` and `personas` are done, `reconstruct`, `math` and `train`
- * are not.
+ * `personas`, `math` and `candidates` can be `false`, and so can `rewrite` where there are candidates. By default `users`,
+ * `personas` and `rewrite` are done, `reconstruct`, `math`, `candidates` and `train` are not; `prompts` and `rank` are
+ * where candidates are.
  */
 export interface RunConfig {
   /** The run's folder. */
@@ -43,6 +44,8 @@ export interface RunConfig {
   personaTemplate?: string | null;
   /** The language model that the stages ask. */
   llm?: ChatModelOptions;
+  /** The reward model that ranks candidates and that the quality filter of rewrites asks. */
+  reward?: RewardModelOptions;
   /** The logs, their filters and the split. Absent: only math conversations. */
   conversations?: Section<'conversations'>;
   reconstruct?: boolean | Section<'reconstruct'>;
@@ -51,6 +54,9 @@ export interface RunConfig {
   personas?: boolean | Section<'personas'>;
   math?: boolean | Section<'math'>;
   rewrite?: boolean | Section<'rewrite'>;
+  prompts?: boolean | Section<'prompts'>;
+  candidates?: boolean | Section<'candidates'>;
+  rank?: boolean | Section<'rank'>;
   pairs?: boolean | Section<'pairs'>;
   train?: RunTrainOptions | false;
 }
@@ -63,6 +69,7 @@ export interface ResolvedRunConfig {
   sections: Sections;
   /** The model of each stage that asks one. */
   models: Partial<Record<AskingStage, ChatModelOptions>>;
+  reward: RewardModelOptions | null;
   /** Without pairs and folders, which come from the run. */
   train: RunTrainOptions | null;
 }
@@ -75,7 +82,13 @@ const generalSchema = z.object({
 });
 
 /** Names that a configuration may have at its top. */
-export const TOP_NAMES = [...Object.keys(generalSchema.shape), 'llm', ...SECTION_NAMES, 'train'] as const;
+export const TOP_NAMES = [
+  ...Object.keys(generalSchema.shape),
+  'llm',
+  'reward',
+  ...SECTION_NAMES,
+  'train',
+] as const;
 
 /** Options of training that come from the run. */
 const RUN_OWNED = ['pairs', 'outputDir', 'resumeFromCheckpoint'] as const;
@@ -109,7 +122,9 @@ export function resolveWith(
  */
 export function resolveStageConfig(
   stage: SectionName,
-  config: Pick<RunConfig, 'outputDir' | 'llm' | 'personaTemplate'> & { options: Record<string, unknown> },
+  config: Pick<RunConfig, 'outputDir' | 'llm' | 'reward' | 'personaTemplate'> & {
+    options: Record<string, unknown>;
+  },
 ): ResolvedRunConfig {
   const { options, ...general } = config;
   const problems: OptionProblem[] = [];
@@ -142,11 +157,13 @@ class Resolver {
       SECTION_NAMES.map((name) => [name, this.#section(name, general?.seed ?? 0)]),
     ) as unknown as Sections;
     const models = this.#models(sections);
+    const reward = this.#reward();
     const train = this.#train(general);
     if (this.#only === undefined && !this.#isOn('conversations') && !this.#isOn('math')) {
       this.#problem([], 'there is nothing to do: expected conversations, or math, or both');
     }
-    return { ...(general ?? { outputDir: '', seed: 0, personaTemplate: null }), sections, models, train };
+    const known = general ?? { outputDir: '', seed: 0, personaTemplate: null };
+    return { ...known, sections, models, reward, train };
   }
 
   #problem(path: OptionPath, message: string): void {
@@ -163,6 +180,7 @@ class Resolver {
   /** The section's options; null where the stage is not done. */
   #section(name: SectionName, seed: number): unknown {
     const value = this.#input[name];
+    this.#checkSwitch(name);
     if (!this.#isOn(name)) return null;
     if (value !== undefined && value !== true && !isRecord(value)) {
       this.#problem([name], `${toFileName(name)}: expected options, got ${JSON.stringify(value)}`);
@@ -180,16 +198,53 @@ class Resolver {
     const value = this.#input[name];
     if (this.#only !== undefined) return name === this.#only;
     if (name === 'conversations') return value !== undefined && value !== null;
-    const off = value === false || value === null;
-    const byDefault = SWITCHABLE[name];
-    if (byDefault === undefined && off) {
-      this.#problem([name], `${name} is needed by what comes after it; use until to end a run before it`);
+    if (NEEDS_LOGS.has(name) && !this.#isOn('conversations')) return false;
+    return value === undefined ? this.#isOnByDefault(name) : !isOff(value);
+  }
+
+  #isOnByDefault(name: SectionName): boolean {
+    switch (name) {
+      case 'reconstruct':
+      case 'math':
+      case 'candidates':
+        return false;
+      case 'prompts':
+      case 'rank':
+        return this.#isOn('candidates');
+      default:
+        return true;
     }
-    // What is made of conversations needs some.
-    const needsLogs =
-      name === 'reconstruct' || name === 'classify' || name === 'users' || name === 'personas';
-    if (needsLogs && !this.#isOn('conversations')) return false;
-    return value === undefined ? (byDefault ?? true) : !off;
+  }
+
+  /** What a stage that is on, or switched off, needs of the others. */
+  #checkSwitch(name: SectionName): void {
+    const value = this.#input[name];
+    if (value === undefined || this.#only !== undefined) return;
+    if (isOff(value)) {
+      if (this.#isNeeded(name)) {
+        this.#problem([name], `${name} is needed by what comes after it; use until to end a run before it`);
+      }
+    } else if (name === 'rank' && !this.#isOn('candidates')) {
+      this.#problem([name], 'rank needs candidates: expected a section of that name');
+    } else if ((name === 'candidates' || name === 'prompts') && !this.#isOn('conversations')) {
+      this.#problem([name], `${name} needs conversations: expected a section of that name`);
+    }
+  }
+
+  #isNeeded(name: SectionName): boolean {
+    switch (name) {
+      case 'classify':
+        return this.#isOn('conversations');
+      case 'pairs':
+        return true;
+      case 'rewrite':
+        return !this.#isOn('candidates');
+      case 'prompts':
+      case 'rank':
+        return this.#isOn('candidates');
+      default:
+        return false;
+    }
   }
 
   /** What one option needs of another. */
@@ -232,6 +287,17 @@ class Resolver {
       this.#problem(['llm'], message);
     }
     return models;
+  }
+
+  #reward(): RewardModelOptions | null {
+    const value = this.#input.reward;
+    if (value !== undefined && value !== null) {
+      return this.#parse(rewardModelOptionsSchema.strict(), value, ['reward']) ?? null;
+    }
+    if (this.#isOn('rank')) {
+      this.#problem(['reward'], 'reward is required: expected the reward model that ranks candidates');
+    }
+    return null;
   }
 
   #train(general: z.output<typeof generalSchema> | undefined): RunTrainOptions | null {
@@ -283,6 +349,21 @@ class Resolver {
     );
     this.#problem(at, `${name}${inWords(issue, given)}`);
   }
+}
+
+/** Stages that work on conversations: without any they are not done. */
+const NEEDS_LOGS: ReadonlySet<SectionName> = new Set([
+  'reconstruct',
+  'classify',
+  'users',
+  'personas',
+  'prompts',
+  'candidates',
+  'rank',
+]);
+
+function isOff(value: unknown): boolean {
+  return value === false || value === null;
 }
 
 /** What is wrong with an option, behind its name. */

@@ -2,11 +2,13 @@
 
 import { z } from 'zod';
 import { ingestOptionsSchema } from '../../data/conversations/options.js';
+import { candidateOptionsSchema, promptOptionsSchema } from '../../pairs/candidates/options.js';
 import { classifyOptionsSchema } from '../../pairs/classify/options.js';
 import { pairOptionsSchema } from '../../pairs/filter/options.js';
 import { mathOptionsSchema } from '../../pairs/math/options.js';
 import { feedbackUserOptionsSchema } from '../../pairs/personas/feedback-user-options.js';
 import { personaOptionsSchema } from '../../pairs/personas/persona-options.js';
+import { rankOptionsSchema } from '../../pairs/rank/options.js';
 import { reconstructOptionsSchema } from '../../pairs/reconstruct/options.js';
 import { rewriteOptionsSchema } from '../../pairs/rewrite/options.js';
 import type { StageName } from '../stage-names.js';
@@ -53,6 +55,9 @@ export const sectionSchemas = {
       ),
     template: template(),
   }),
+  prompts: promptOptionsSchema,
+  candidates: candidateOptionsSchema,
+  rank: rankOptionsSchema,
   pairs: pairOptionsSchema,
 } as const;
 
@@ -67,20 +72,19 @@ export type SectionOptions<Name extends SectionName> = z.output<(typeof sectionS
 export type Sections = { [Name in SectionName]: SectionOptions<Name> | null };
 
 /** Stages that may ask a language model. */
-export const ASKING_STAGES = ['reconstruct', 'classify', 'users', 'personas', 'rewrite'] as const;
+export const ASKING_STAGES = [
+  'reconstruct',
+  'classify',
+  'users',
+  'personas',
+  'rewrite',
+  'candidates',
+] as const;
 export type AskingStage = (typeof ASKING_STAGES)[number];
 
 export function isAsking(stage: StageName): stage is AskingStage {
   return (ASKING_STAGES as readonly string[]).includes(stage);
 }
-
-/** Stages that a configuration may leave out, and whether they are done where it does not speak of them. */
-export const SWITCHABLE: Readonly<Partial<Record<SectionName, boolean>>> = {
-  reconstruct: false,
-  users: true,
-  personas: true,
-  math: false,
-};
 
 /** Whether a stage asks a model with these options. */
 export function asksModel(stage: AskingStage, sections: Sections): boolean {

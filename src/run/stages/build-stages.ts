@@ -4,11 +4,14 @@ import { existsSync } from 'node:fs';
 import { join } from 'node:path';
 import { ConfigError } from '../../errors.js';
 import type { RunStage, StageInput } from '../stage.js';
+import { candidatesStage } from './candidates-stage.js';
 import { classifyStage } from './classify-stage.js';
 import { conversationsStage } from './conversations-stage.js';
 import { mathStage } from './math-stage.js';
-import { pairsStage } from './pairs-stage.js';
+import { type PairInputs, pairsStage } from './pairs-stage.js';
 import { personasStage } from './personas-stage.js';
+import { promptsStage } from './prompts-stage.js';
+import { rankStage } from './rank-stage.js';
 import { reconstructStage } from './reconstruct-stage.js';
 import { rewriteStage } from './rewrite-stage.js';
 import {
@@ -30,6 +33,9 @@ const WRITERS: Readonly<Record<InputName, readonly HandingStage[]>> = {
   personas: ['personas'],
   math: ['math'],
   rewrites: ['rewrite'],
+  prompts: ['prompts'],
+  candidates: ['candidates'],
+  rankings: ['rank'],
 };
 
 /**
@@ -55,9 +61,17 @@ export function buildStages(setup: StageSetup): RunStage[] {
   }
   if (sections.math !== null) stages.push(mathStage(sections.math));
   if (sections.rewrite !== null) stages.push(rewriteStage(setup, sections.rewrite, rewriteInputs(setup)));
-  if (sections.pairs !== null) {
-    stages.push(pairsStage(setup, sections.pairs, needed('rewrites', 'pairs', setup)));
+  if (sections.prompts !== null) {
+    const inputs = { users: inputFor('users', setup), personas: inputFor('personas', setup) };
+    stages.push(promptsStage(setup, sections.prompts, { ...logsFor('prompts', setup), ...inputs }));
   }
+  if (sections.candidates !== null) {
+    stages.push(candidatesStage(setup, sections.candidates, needed('prompts', 'candidates', setup)));
+  }
+  if (sections.rank !== null) {
+    stages.push(rankStage(setup, sections.rank, needed('candidates', 'rank', setup)));
+  }
+  if (sections.pairs !== null) stages.push(pairsStage(setup, sections.pairs, pairInputs(setup)));
   if (train !== null) stages.push(trainStage(setup, train, stageInput('pairs', 'pairs', setup)));
   return stages;
 }
@@ -96,6 +110,16 @@ function rawConversations(setup: StageSetup): StageInput {
   return given.conversations === undefined
     ? stageInput('conversations', 'conversations', setup)
     : fileInput('conversations', given.conversations);
+}
+
+/** Rewrites, rankings, or both; of a stage alone, those that are given where any are. */
+function pairInputs(setup: StageSetup): PairInputs {
+  const { given, alone } = setup;
+  const isChosen = (name: 'rewrites' | 'rankings') =>
+    !alone || given[name] !== undefined || (given.rewrites === undefined && given.rankings === undefined);
+  const rankings = isChosen('rankings') ? inputFor('rankings', setup) : null;
+  const rewrites = isChosen('rewrites') ? inputFor('rewrites', setup) : null;
+  return { rewrites: rewrites ?? (rankings === null ? needed('rewrites', 'pairs', setup) : null), rankings };
 }
 
 function rewriteInputs(setup: StageSetup) {

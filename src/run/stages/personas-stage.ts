@@ -13,7 +13,7 @@ import { personaSchema } from '../row-schemas.js';
 import type { RunStage, StageInput, StageWork } from '../stage.js';
 import { askingStage, quietStage } from './asking-stage.js';
 import { type StageBooks, withBooks } from './books.js';
-import { classifiedMessages, keptUsers } from './classified-messages.js';
+import { classifiedMessages, keptUsers } from './known-of-users.js';
 import { givenFiles, type StageSetup, stageFiles, trainingConversations } from './setup.js';
 
 /**

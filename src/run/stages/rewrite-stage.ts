@@ -6,14 +6,12 @@ import { type RewriteSettings, rewriteAnswers } from '../../pairs/rewrite/rewrit
 import type { RewriteRow } from '../../pairs/rows.js';
 import { asksModel, type SectionOptions } from '../config/sections.js';
 import { rewriteEstimate } from '../estimate.js';
-import { readRows } from '../row-files.js';
-import { personaSchema } from '../row-schemas.js';
 import type { KnownFacts, RunStage, StageInput, StageWork } from '../stage.js';
 import { askingStage, quietStage } from './asking-stage.js';
 import { type StageBooks, withBooks } from './books.js';
-import { classifiedMessages, keptUsers } from './classified-messages.js';
+import { classifiedMessages, keptUsers, personasByUser } from './known-of-users.js';
 import { mathConversationsOf } from './math-stage.js';
-import { fileOf, type StageSetup, stageFiles, trainingConversations } from './setup.js';
+import { type StageSetup, stageFiles, trainingConversations } from './setup.js';
 
 export interface RewriteInputs {
   /** Logs with their classification; null for a run on math conversations alone. */
@@ -92,18 +90,4 @@ async function* rewrites(
     const asked = { ...settings, source: 'math' as const, model: model as ChatModel };
     yield* rewriteAnswers(input, asked, open.context('messages of math conversations'));
   }
-}
-
-async function personasByUser(
-  input: StageInput | null,
-  { forgotten }: StageSetup,
-  work: StageWork,
-): Promise<Map<string, string>> {
-  const personas = new Map<string, string>();
-  if (input === null) return personas;
-  const path = await fileOf(input);
-  for await (const row of readRows(path, personaSchema, { expected: work.expectedRows(path) })) {
-    if (!forgotten.has(row.user)) personas.set(row.user, row.persona);
-  }
-  return personas;
 }

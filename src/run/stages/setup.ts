@@ -9,6 +9,7 @@ import type { HubOptions } from '../../models/hub-options.js';
 import type { ResolvedRunConfig } from '../config/run-config.js';
 import type { Forgotten } from '../forgotten.js';
 import type { RunModels } from '../models.js';
+import type { RunRewards } from '../rewards.js';
 import type { RunFolder } from '../run-folder.js';
 import type { StageInput } from '../stage.js';
 import type { StageName } from '../stage-names.js';
@@ -22,18 +23,32 @@ export const stageFiles = {
   personas: 'personas.jsonl',
   math: 'conversations.jsonl',
   rewrite: 'rewrites.jsonl',
+  prompts: 'prompts.jsonl',
+  candidates: 'candidates.jsonl',
+  rank: 'rankings.jsonl',
   pairs: 'pairs.jsonl',
 } as const satisfies Partial<Record<StageName, string>>;
 export type HandingStage = keyof typeof stageFiles;
 
 /** Inputs of stages that may be given as files of one's own instead. */
-export const INPUT_NAMES = ['conversations', 'classified', 'users', 'personas', 'math', 'rewrites'] as const;
+export const INPUT_NAMES = [
+  'conversations',
+  'classified',
+  'users',
+  'personas',
+  'math',
+  'rewrites',
+  'prompts',
+  'candidates',
+  'rankings',
+] as const;
 export type InputName = (typeof INPUT_NAMES)[number];
 
 export interface StageSetup {
   folder: RunFolder;
   config: ResolvedRunConfig;
   models: RunModels;
+  rewards: RunRewards;
   forgotten: Forgotten;
   hub: HubOptions;
   /** Only so many conversations, taken user by user; null for all. */

@@ -19,7 +19,7 @@ export const TRAINED_USERS_FILE = 'trained-users.json';
 
 /** Trains on the run's pairs; what it writes is what `persona-dpo train` writes. */
 export function trainStage(setup: StageSetup, options: RunTrainOptions, pairs: StageInput): RunStage {
-  const { folder, models, hub } = setup;
+  const { folder, models, rewards, hub } = setup;
   const evalPairs = options.evalPairs ?? undefined;
   return {
     name: 'train',
@@ -36,8 +36,10 @@ export function trainStage(setup: StageSetup, options: RunTrainOptions, pairs: S
       const file = await fileOf(pairs);
       const users = await trainedUsers(file);
       if (users.pairs === 0) throw nothingToTrainOn(setup, file);
+      if (Object.keys(users.bySource).length > 1) work.onNotice(`pairs to train on: ${shares(users)}`);
       // Training wants the memory that the stages' models have.
       await models.dispose();
+      await rewards.dispose();
       await writeFileAtomic(
         join(work.folder, TRAINED_USERS_FILE),
         `${JSON.stringify(users.byUser, null, 2)}\n`,
@@ -58,6 +60,7 @@ export function trainStage(setup: StageSetup, options: RunTrainOptions, pairs: S
             in: users.pairs,
             out: users.pairs - bad - dropped,
             dropped: { ...(bad > 0 && { unreadable: bad }), ...(dropped > 0 && { 'nothing-left': dropped }) },
+            noted: users.bySource,
           },
         ],
         facts: { steps: summary.step, pairs: used, ...summary.metrics, ...summary.evaluation },
@@ -79,13 +82,15 @@ async function weightFiles(folder: string, weights: string): Promise<Record<stri
 }
 
 function nothingToTrainOn({ folder }: StageSetup, file: string): DataError {
-  const [counts] = folder.manifest('pairs')?.counts ?? [];
-  const reasons = Object.entries(counts?.dropped ?? {}).sort(([, a], [, b]) => b - a);
-  const [most] = reasons;
+  const counts = folder.manifest('pairs')?.counts ?? [];
+  const reasons = counts.flatMap(({ unit, in: all, dropped }) =>
+    Object.entries(dropped).map(([reason, count]) => ({ unit, all, reason, count })),
+  );
+  const [most] = reasons.sort((a, b) => b.count - a.count);
   const why =
     most === undefined
-      ? 'no answer was made anew'
-      : `of ${counts?.in} pairs ${most[1]} were dropped as ${most[0]}; thresholds.json beside them shows what other thresholds would keep`;
+      ? 'no answer was made anew, and no candidates were ranked'
+      : `of ${most.all} ${most.unit} ${most.count} were dropped as ${most.reason}; thresholds.json beside them shows what other thresholds would keep`;
   return new DataError(`There are no pairs to train on: ${why}.`, { file });
 }
 
@@ -94,15 +99,32 @@ export function trainedUserHash(user: string): string {
   return createHash('sha256').update(user).digest('hex');
 }
 
-async function trainedUsers(file: string): Promise<{ pairs: number; byUser: Record<string, number> }> {
+interface PairsOf {
+  pairs: number;
+  byUser: Record<string, number>;
+  bySource: Record<string, number>;
+}
+
+/** `812 rewrite (67.0 %), 400 user-based-rewards (33.0 %)`. */
+function shares({ pairs, bySource }: PairsOf): string {
+  const share = (count: number) => `${((100 * count) / pairs).toFixed(1)} %`;
+  return Object.entries(bySource)
+    .map(([source, count]) => `${count} ${source} (${share(count)})`)
+    .join(', ');
+}
+
+async function trainedUsers(file: string): Promise<PairsOf> {
   const byUser: Record<string, number> = {};
+  const bySource: Record<string, number> = {};
   let pairs = 0;
   for await (const row of streamPairs(file)) {
     pairs++;
-    const user = row.ok && isPreferencePair(row.pair) ? row.pair.user : undefined;
+    if (!row.ok || !isPreferencePair(row.pair)) continue;
+    const { user, source = 'unknown' } = row.pair;
+    bySource[source] = (bySource[source] ?? 0) + 1;
     if (user === undefined) continue;
     const hash = trainedUserHash(user);
     byUser[hash] = (byUser[hash] ?? 0) + 1;
   }
-  return { pairs, byUser };
+  return { pairs, byUser, bySource };
 }

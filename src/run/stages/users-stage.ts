@@ -6,7 +6,7 @@ import { usersEstimate } from '../estimate.js';
 import type { KnownFacts, RunStage, StageInput, StageWork } from '../stage.js';
 import { askingStage, quietStage } from './asking-stage.js';
 import { withBooks } from './books.js';
-import { classifiedMessages } from './classified-messages.js';
+import { classifiedMessages } from './known-of-users.js';
 import { type StageSetup, stageFiles, trainingConversations } from './setup.js';
 
 /** Keeps the users who give meaningful feedback (appendix C.1, step 6). */

@@ -1,6 +1,8 @@
+/** What earlier stages have found out about messages and users. */
+
 import type { ClassifiedMessage } from '../../pairs/rows.js';
 import { readRows } from '../row-files.js';
-import { classifiedSchema, feedbackUserSchema } from '../row-schemas.js';
+import { classifiedSchema, feedbackUserSchema, personaSchema } from '../row-schemas.js';
 import type { StageInput, StageWork } from '../stage.js';
 import { fileOf, type StageSetup } from './setup.js';
 
@@ -31,4 +33,19 @@ export async function keptUsers(
     if (!forgotten.has(user)) users.push(user);
   }
   return users;
+}
+
+/** The persona of each user who has one; nobody's where there are none. */
+export async function personasByUser(
+  input: StageInput | null,
+  { forgotten }: StageSetup,
+  work: StageWork,
+): Promise<Map<string, string>> {
+  const personas = new Map<string, string>();
+  if (input === null) return personas;
+  const path = await fileOf(input);
+  for await (const row of readRows(path, personaSchema, { expected: work.expectedRows(path) })) {
+    if (!forgotten.has(row.user)) personas.set(row.user, row.persona);
+  }
+  return personas;
 }

@@ -4,6 +4,7 @@ import { createHash } from 'node:crypto';
 import { type EmbeddedData, scriptJson } from './embed-data.js';
 import { pageScript, pageStyles } from './page-assets.js';
 import type { ReportPlot } from './report-data.js';
+import { withoutUnseen } from './unseen.js';
 
 /** A drawing as the page has it: images as data URLs, which can neither run scripts nor load anything. */
 export interface PagePlot extends Omit<ReportPlot, 'light' | 'dark'> {
@@ -34,7 +35,7 @@ export function pageHtml({ page, packed }: EmbeddedData, plots: readonly ReportP
 <meta name="color-scheme" content="light dark">
 <meta name="referrer" content="no-referrer">
 <meta name="robots" content="noindex">
-<title>${escapeHtml(page.title)}</title>
+<title>${escapeHtml(withoutUnseen(page.title))}</title>
 <style>${pageStyles}</style>
 </head>
 <body>

@@ -7,6 +7,7 @@ import { parse, View } from 'vega';
 import { type Config, compile, type TopLevelSpec } from 'vega-lite';
 import { placeFileAtomic, writeFileAtomic } from '../data/atomic-write.js';
 import type { ReportPlot } from './report-data.js';
+import { withoutUnseen } from './unseen.js';
 
 export interface Palette {
   ink: string;
@@ -47,18 +48,33 @@ export type Drawing = Omit<ReportPlot, 'light' | 'dark' | 'width' | 'height'> & 
 };
 
 /** Draws it for both colour schemes. */
-export async function drawPlot({ spec, ...about }: Drawing): Promise<ReportPlot> {
+export async function drawPlot({ spec, title, description, ...about }: Drawing): Promise<ReportPlot> {
   const light = await svgOf(spec(LIGHT), LIGHT);
   const dark = await svgOf(spec(DARK), DARK);
   const size = (side: string) => Number(new RegExp(`${side}="([\\d.]+)"`).exec(light)?.[1] ?? 0);
-  return { ...about, width: size('width'), height: size('height'), light, dark };
+  return {
+    ...about,
+    title: drawable(title),
+    description: drawable(description),
+    width: size('width'),
+    height: size('height'),
+    light,
+    dark,
+  };
+}
+
+/** What no XML may hold beside controls: halves of pairs of surrogates, and two that are no characters. */
+const NOT_XML = /[\ufffe\uffff]|[\ud800-\udbff](?![\udc00-\udfff])|(?<![\ud800-\udbff])[\udc00-\udfff]/g;
+
+function drawable(text: string): string {
+  return withoutUnseen(text).replace(NOT_XML, '\ufffd');
 }
 
 async function svgOf(spec: TopLevelSpec, palette: Palette): Promise<string> {
   const config = { ...configOf(palette), ...spec.config };
   const view = new View(parse(compile({ ...spec, config }).spec), { renderer: 'none' });
   try {
-    return await view.toSVG();
+    return drawable(await view.toSVG());
   } finally {
     view.finalize();
   }

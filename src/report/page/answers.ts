@@ -4,7 +4,7 @@ import type { EvaluationAnswers } from '../../eval/results.js';
 import { empty, folded, h, section } from './dom.js';
 import { messages } from './messages.js';
 import type { ShownRun } from './state.js';
-import { count, name, visible, words } from './text.js';
+import { count, name, words } from './text.js';
 
 /** Answers that are shown before the rest is asked for. */
 const SHOWN = 6;
@@ -58,9 +58,9 @@ export function answerCard(
         h(
           'div',
           { class: 'answer' },
-          h('h4', {}, visible(label)),
+          h('h4', {}, label),
           words(text),
-          note !== undefined && h('p', { class: 'muted' }, visible(note)),
+          note !== undefined && h('p', { class: 'muted' }, note),
         ),
       ),
     ),

@@ -6,7 +6,7 @@ import { columnHead, valueCell } from './evaluation.js';
 import { figures } from './figure.js';
 import { keyFigures } from './overview.js';
 import { plotOfTable, plotsOf, type ShownRun } from './state.js';
-import { count, name, visible } from './text.js';
+import { count, name } from './text.js';
 
 export function comparison(runs: readonly ShownRun[]): HTMLElement {
   return section(
@@ -83,10 +83,8 @@ function settingsTable(runs: readonly ShownRun[]): HTMLElement {
             h(
               'tr',
               {},
-              h('th', { scope: 'row' }, h('code', {}, visible(setting))),
-              ...runs.map((run) =>
-                h('td', { class: 'text' }, h('code', {}, visible(settingOf(run, setting) ?? '–'))),
-              ),
+              h('th', { scope: 'row' }, h('code', {}, setting)),
+              ...runs.map((run) => h('td', { class: 'text' }, h('code', {}, settingOf(run, setting) ?? '–'))),
             ),
           ),
         ),
@@ -108,7 +106,7 @@ function evaluations(runs: readonly ShownRun[]): HTMLElement[] {
       h(
         'article',
         { class: 'evaluation' },
-        h('h3', {}, visible(first.result.title)),
+        h('h3', {}, first.result.title),
         first.result.tables.map((table, index) => {
           const plot = plotOfTable(null, each, index);
           return [comparedTable(table, having), plot !== undefined && figures([plot])];
@@ -134,14 +132,14 @@ function comparedTable(table: EvaluationTable, having: Having): HTMLElement {
   };
   return framedTable(
     table.title,
-    h('strong', {}, visible(table.title)),
+    h('strong', {}, table.title),
     h(
       'thead',
       {},
       h(
         'tr',
         {},
-        h('th', { scope: 'col' }, visible(table.rowTitle)),
+        h('th', { scope: 'col' }, table.rowTitle),
         h('th', { scope: 'col' }, 'Run'),
         columns.map(columnHead),
       ),
@@ -154,7 +152,7 @@ function comparedTable(table: EvaluationTable, having: Having): HTMLElement {
           h(
             'tr',
             { class: i === 0 ? 'begins' : '' },
-            i === 0 && h('th', { scope: 'rowgroup', rowspan: others.length }, visible(key)),
+            i === 0 && h('th', { scope: 'rowgroup', rowspan: others.length }, key),
             h('td', { class: 'text' }, name(other.run.name)),
             columns.map((column) => valueCell(cellOf(other.table, key, column), column)),
           ),

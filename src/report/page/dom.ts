@@ -1,5 +1,7 @@
 /** Making elements. Texts only ever become text: nothing in here, or in the page, makes markup out of a string. */
 
+import { codeOf, UNSEEN, withoutUnseen } from '../unseen.js';
+
 export type Child = Node | string | number | null | undefined | false | readonly Child[];
 
 interface Attributes {
@@ -30,8 +32,23 @@ export function append(parent: Node, children: readonly Child[]): void {
     if (child === null || child === undefined || child === false) continue;
     if (child instanceof Node) parent.appendChild(child);
     else if (typeof child === 'object') append(parent, child);
-    else parent.appendChild(document.createTextNode(String(child)));
+    else appendText(parent, String(child));
   }
+}
+
+/** A text, in which characters that turn or hide others are seen. */
+function appendText(parent: Node, text: string): void {
+  if (parent instanceof HTMLOptionElement) {
+    parent.appendChild(document.createTextNode(withoutUnseen(text)));
+    return;
+  }
+  let from = 0;
+  for (const { 0: character, index } of text.matchAll(UNSEEN)) {
+    parent.appendChild(document.createTextNode(text.slice(from, index)));
+    parent.appendChild(h('span', { class: 'unseen' }, codeOf(character)));
+    from = index + 1;
+  }
+  parent.appendChild(document.createTextNode(text.slice(from)));
 }
 
 /** Puts children in the place of those that are there. */

@@ -9,7 +9,7 @@ import type {
 import { definitions, empty, folded, framedTable, h, section } from './dom.js';
 import { figures } from './figure.js';
 import { plotOfTable, type ShownRun } from './state.js';
-import { count, duration, moment, number, percent, visible } from './text.js';
+import { count, duration, moment, number, percent } from './text.js';
 
 export function evaluation(run: ShownRun): HTMLElement {
   return section(
@@ -32,15 +32,15 @@ function evaluationPart(result: EvaluationResult, { index: run }: ShownRun): HTM
   return h(
     'article',
     { class: 'evaluation' },
-    h('h3', {}, visible(title)),
-    about !== '' && h('p', { class: 'lead' }, visible(about)),
+    h('h3', {}, title),
+    about !== '' && h('p', { class: 'lead' }, about),
     result.tables.map((table, index) => {
       const plot = plotOfTable(run, result.name, index);
       return [evaluationTable(table), plot !== undefined && figures([plot])];
     }),
     details.length > 0 &&
       folded('How it was measured', () =>
-        definitions(details.map(([term, value]) => [visible(term), visible(value)] as const)),
+        definitions(details.map(([term, value]) => [term, value] as const)),
       ),
   );
 }
@@ -50,14 +50,14 @@ export function evaluationTable(table: EvaluationTable): HTMLElement {
   let group: string | undefined;
   return framedTable(
     title,
-    [h('strong', {}, visible(title)), note !== undefined && [' ', visible(note)]],
+    [h('strong', {}, title), note !== undefined && [' ', note]],
     h(
       'thead',
       {},
       h(
         'tr',
         {},
-        h('th', { scope: 'col' }, visible(rowTitle)),
+        h('th', { scope: 'col' }, rowTitle),
         columns.map((column) => columnHead(column)),
       ),
     ),
@@ -73,14 +73,14 @@ export function evaluationTable(table: EvaluationTable): HTMLElement {
                 h(
                   'tr',
                   { class: 'group' },
-                  h('th', { scope: 'rowgroup', colspan: columns.length + 1 }, visible(row.group ?? '')),
+                  h('th', { scope: 'rowgroup', colspan: columns.length + 1 }, row.group ?? ''),
                 ),
               ]
             : []),
           h(
             'tr',
             {},
-            h('th', { scope: 'row' }, visible(row.label)),
+            h('th', { scope: 'row' }, row.label),
             row.cells.map((cell, i) => valueCell(cell, columns[i] as EvaluationColumn)),
           ),
         ];
@@ -93,7 +93,7 @@ export function columnHead({ title, unit, better }: EvaluationColumn): HTMLEleme
   return h(
     'th',
     { scope: 'col', class: unit === 'text' ? '' : 'number' },
-    visible(title),
+    title,
     better !== undefined && [
       h('span', { class: `wish ${better}`, title: `${better} is better`, 'aria-hidden': 'true' }),
       h('span', { class: 'unseen-label' }, ` (${better} is better)`),
@@ -107,7 +107,7 @@ export function valueCell(
   column: EvaluationColumn,
 ): HTMLElement {
   if (typeof value === 'string')
-    return h('td', { class: column.unit === 'text' ? 'text' : 'number', dir: 'auto' }, visible(value));
+    return h('td', { class: column.unit === 'text' ? 'text' : 'number', dir: 'auto' }, value);
   const show = (each: number | null) => formatValue(each, column);
   return h(
     'td',

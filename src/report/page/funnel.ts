@@ -3,7 +3,7 @@
 import type { ReportStage } from '../report-data.js';
 import { type Child, empty, folded, h, section } from './dom.js';
 import type { ShownRun } from './state.js';
-import { count, name, percent, spelled, visible } from './text.js';
+import { count, name, percent, spelled } from './text.js';
 
 export function funnel({ stages }: ShownRun): HTMLElement {
   const shown = stages.filter(({ counts }) => counts.length > 0);
@@ -100,7 +100,7 @@ function exampleList(examples: ReportStage['examples'], number: number): HTMLEle
           'li',
           {},
           h('code', {}, name(id)),
-          detail !== undefined && [' ', h('span', { dir: 'auto' }, visible(detail))],
+          detail !== undefined && [' ', h('span', { dir: 'auto' }, detail)],
         ),
       ),
     ),

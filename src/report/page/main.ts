@@ -11,7 +11,7 @@ import { overview } from './overview.js';
 import { pairs, targetOf } from './pairs.js';
 import { personas } from './personas.js';
 import { data, runAt } from './state.js';
-import { moment, name, visible } from './text.js';
+import { moment, name } from './text.js';
 
 const several = data.runs.length > 1;
 const SECTIONS = [
@@ -55,7 +55,7 @@ function head(): HTMLElement {
     'header',
     { class: 'top' },
     h('p', { class: 'eyebrow' }, 'persona-dpo report'),
-    h('h1', {}, visible(data.title)),
+    h('h1', {}, data.title),
     h('p', { class: 'muted' }, `Written ${moment(data.writtenAt)}`),
   );
 }

@@ -2,7 +2,7 @@
 
 import { type Child, definitions, empty, folded, h, section } from './dom.js';
 import { data, type ShownRun } from './state.js';
-import { count, duration, moment, name, number, percent, visible } from './text.js';
+import { count, duration, moment, name, number, percent } from './text.js';
 
 export function overview(run: ShownRun): HTMLElement {
   const open = run.stages.filter(({ done }) => !done);
@@ -15,7 +15,7 @@ export function overview(run: ShownRun): HTMLElement {
     definitions(factsOf(run)),
     run.config === null
       ? empty('The run has no configuration: it was made stage by stage.')
-      : folded('Configuration', () => h('pre', { tabindex: 0 }, visible(run.config ?? ''))),
+      : folded('Configuration', () => h('pre', { tabindex: 0 }, run.config ?? '')),
     files(run),
   );
 }
@@ -98,11 +98,11 @@ function factsOf(run: ShownRun): (readonly [Child, Child])[] {
   const begun = stages.flatMap(({ startedAt }) => startedAt ?? []).sort();
   const ended = stages.flatMap(({ finishedAt }) => finishedAt ?? []).sort();
   const models = [...new Set(stages.flatMap(({ model }) => model ?? []))];
-  const facts: [Child, Child][] = [['Folder', h('code', {}, visible(run.folder))]];
+  const facts: [Child, Child][] = [['Folder', h('code', {}, run.folder)]];
   if (begun.length > 0) facts.push(['Begun', moment(begun[0] as string)]);
   if (ended.length > 0) facts.push(['Last stage done', moment(ended.at(-1) as string)]);
   const trained = run.settings['train.model'] ?? run.settings.model;
-  if (trained !== undefined) facts.push(['Trained model', h('code', {}, visible(trained))]);
+  if (trained !== undefined) facts.push(['Trained model', h('code', {}, trained)]);
   if (models.length > 0) facts.push(['Models asked', h('ul', {}, ...models.map(modelLine))]);
   for (const [what, values] of versionsOf(run)) facts.push([what, values]);
   for (const { stage, outcome } of run.trainings) {
@@ -119,8 +119,8 @@ function modelLine(model: string): HTMLElement {
   return h(
     'li',
     {},
-    h('code', {}, visible(called)),
-    exact.length > 0 && h('small', { class: 'exact' }, visible(exact.join(', '))),
+    h('code', {}, called),
+    exact.length > 0 && h('small', { class: 'exact' }, exact.join(', ')),
   );
 }
 

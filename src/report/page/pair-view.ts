@@ -4,7 +4,7 @@ import type { ReportConversation, ReportPair } from '../report-data.js';
 import { type Child, definitions, folded, h } from './dom.js';
 import { messages } from './messages.js';
 import type { ShownRun } from './state.js';
-import { count, name, number, percent, spelled, visible, words } from './text.js';
+import { count, name, number, percent, spelled, words } from './text.js';
 import { type DiffPart, diffWords } from './word-diff.js';
 
 /** Words that two answers must share for the marks to say anything: below it nearly everything is marked. */
@@ -35,7 +35,7 @@ export function pairView(
       'p',
       { class: 'muted command' },
       'In a terminal: ',
-      h('code', {}, 'persona-dpo inspect ', visible(shellWord(run.folder)), ' ', visible(shellWord(id))),
+      h('code', {}, 'persona-dpo inspect ', shellWord(run.folder), ' ', shellWord(id)),
     ),
   ];
 }
@@ -79,7 +79,7 @@ function answer(
       : h(
           'div',
           { class: 'words', dir: 'auto' },
-          ...parts.map(({ text: part, shared }) => (shared ? visible(part) : h(mark, {}, visible(part)))),
+          ...parts.map(({ text: part, shared }) => (shared ? part : h(mark, {}, part))),
         ),
   );
 }
@@ -87,7 +87,7 @@ function answer(
 function said({ text, type, reply, logprobs, problem }: NonNullable<ReportPair['followUp']>): HTMLElement {
   const facts: [Child, Child][] = [];
   if (reply !== undefined) facts.push(['The model said', words(reply, 'quiet')]);
-  if (problem !== undefined) facts.push(['No verdict', visible(problem)]);
+  if (problem !== undefined) facts.push(['No verdict', problem]);
   const kinds = Object.entries(logprobs ?? {}).sort(([, a], [, b]) => b - a);
   return h(
     'div',
@@ -133,13 +133,13 @@ function origin(pair: ReportPair, conversation: ReportConversation | undefined):
           { class: 'muted' },
           [conversation.time, conversation.model]
             .filter((fact) => fact !== undefined)
-            .map((fact, i) => [i > 0 && ' · ', visible(fact)]),
+            .map((fact, i) => [i > 0 && ' · ', fact]),
         ),
         messages(conversation.turns, { turn: turn ?? -1, as: `the ${turnIs}` }),
       ]),
     made !== undefined &&
       (made.request.length === 0
-        ? h('p', { class: 'muted' }, 'The better answer is the log’s own: ', visible(made.model), '.')
+        ? h('p', { class: 'muted' }, 'The better answer is the log’s own: ', made.model, '.')
         : folded(['How the better answer was made, by ', name(made.model)], () => messages(made.request))),
     ...records.map(({ stage, fields }) => folded(`What the stage ${stage} keeps of it`, () => value(fields))),
   ];

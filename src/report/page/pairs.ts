@@ -7,7 +7,7 @@ import { EVERYTHING, findPairs, gapOf, type Wanted } from './pair-filter.js';
 import { filterBar } from './pair-filter-bar.js';
 import { pairView } from './pair-view.js';
 import { plotsOf, type ShownRun } from './state.js';
-import { count, name, number, visible } from './text.js';
+import { count, name, number } from './text.js';
 import { unpack } from './unpack.js';
 
 const PAGE = 25;
@@ -111,7 +111,7 @@ class PairList {
     const [id, user, source, , , request] = pair;
     const gap = gapOf(pair);
     const facts: Child = [
-      h('span', { class: 'badge' }, visible(source === '' ? 'pair' : source)),
+      h('span', { class: 'badge' }, source === '' ? 'pair' : source),
       user !== '' && h('span', {}, name(user)),
       gap !== null && h('span', { class: 'number' }, `gap ${gap > 0 ? '+' : ''}${number(gap)}`),
       h('span', { class: 'pair-id' }, name(id)),
@@ -119,11 +119,7 @@ class PairList {
     const anchor = `run-${this.#run.index + 1}-pair-${index + 1}`;
     const details = folded(
       [
-        h(
-          'span',
-          { class: 'pair-request', dir: 'auto' },
-          request === '' ? '(nothing was asked)' : visible(request),
-        ),
+        h('span', { class: 'pair-request', dir: 'auto' }, request === '' ? '(nothing was asked)' : request),
         h('span', { class: 'pair-facts' }, facts),
       ],
       () => this.#content(index, anchor),

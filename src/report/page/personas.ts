@@ -3,7 +3,7 @@
 import type { ReportPersona } from '../report-data.js';
 import { empty, fill, h, section } from './dom.js';
 import type { ShownRun } from './state.js';
-import { count, name, visible, words } from './text.js';
+import { count, name, words } from './text.js';
 import { unpack } from './unpack.js';
 
 const PAGE = 12;
@@ -80,6 +80,6 @@ function card({
     { class: 'card' },
     h('h3', {}, name(user)),
     words(persona, 'quiet'),
-    h('p', { class: 'muted' }, facts.join(' · '), ' · by ', visible(model)),
+    h('p', { class: 'muted' }, facts.join(' · '), ' · by ', model),
   );
 }

@@ -1,33 +1,16 @@
-/** Words of others, shown as they are and so that they can't pass for anything else; and numbers. */
+/** Words of others, and numbers. */
 
-import { type Child, h } from './dom.js';
-
-/** Characters that turn the order of what follows: shown by their number. Marks of direction alone stay. */
-// biome-ignore lint/suspicious/noControlCharactersInRegex: they are what is looked for
-const UNSEEN = /[\u202a-\u202e\u2066-\u2069\u0000-\u0008\u000b\u000c\u000e-\u001f\u007f]/g;
-
-/** A text with characters that turn or hide others made visible. */
-export function visible(text: string): Child[] {
-  const parts: Child[] = [];
-  let from = 0;
-  for (const match of text.matchAll(UNSEEN)) {
-    const number = (match[0].codePointAt(0) ?? 0).toString(16).toUpperCase().padStart(4, '0');
-    parts.push(text.slice(from, match.index), h('span', { class: 'unseen' }, `U+${number}`));
-    from = match.index + 1;
-  }
-  parts.push(text.slice(from));
-  return parts;
-}
+import { h } from './dom.js';
 
 /** A name or id of others within a line of ours. */
 export function name(text: string): HTMLElement {
-  return h('bdi', {}, visible(text));
+  return h('bdi', {}, text);
 }
 
 /** What somebody has said, with its lines. */
 export function words(text: string, kind = ''): HTMLElement {
   if (text.trim() === '') return h('p', { class: 'empty' }, 'Nothing was said.');
-  return h('div', { class: `words ${kind}`.trim(), dir: 'auto' }, visible(text));
+  return h('div', { class: `words ${kind}`.trim(), dir: 'auto' }, text);
 }
 
 /** `12,345` */

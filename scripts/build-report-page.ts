@@ -12,7 +12,7 @@ const folder = join(dirname(dirname(fileURLToPath(import.meta.url))), 'src', 're
 export const assetsFile = join(folder, 'page-assets.ts');
 
 /** The text of the file. */
-export async function pageAssets() {
+export async function pageAssets(): Promise<string> {
   const { outputFiles } = await build({
     entryPoints: [join(folder, 'page', 'main.ts'), join(folder, 'page', 'styles.css')],
     bundle: true,
@@ -25,8 +25,8 @@ export async function pageAssets() {
     charset: 'ascii',
     legalComments: 'none',
   });
-  const textOf = (ending) => outputFiles.find(({ path }) => path.endsWith(ending)).text.trim();
-  return `// Made by scripts/build-report-page.mjs out of page/: not to be changed by hand.
+  const textOf = (ending: string) => outputFiles.find(({ path }) => path.endsWith(ending))?.text.trim();
+  return `// Made by scripts/build-report-page.ts out of page/: not to be changed by hand.
 
 export const pageScript = ${JSON.stringify(textOf('.js'))};
 

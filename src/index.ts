@@ -197,6 +197,19 @@ export type {
   UserMessageType,
 } from './pairs/rows.js';
 export type { StageContext, StageProgress } from './pairs/stage.js';
+export {
+  type ExportRewardOptions,
+  exportRewardOptionsSchema,
+} from './rewards/export/export-options.js';
+export {
+  type ExportedRewardModel,
+  type ExportRewardContext,
+  exportRewardModel,
+} from './rewards/export/export-reward-model.js';
+export { type LoadRewardModelOptions, loadRewardModel } from './rewards/load-reward-model.js';
+export { type OpenRewardModelOptions, openRewardModel } from './rewards/open-reward-model.js';
+export { type RewardRecipe, readRecipe, rewardRecipeSchema } from './rewards/recipe.js';
+export { withRewardCache } from './rewards/reward-cache.js';
 export type {
   RewardModel,
   RewardScorer,
@@ -204,6 +217,8 @@ export type {
   ScoreCallOptions,
   ScoreRequest,
 } from './rewards/reward-model.js';
+export { type RewardModelOptions, rewardModelOptionsSchema } from './rewards/reward-options.js';
+export { memoryRewardStore, openRewardStore, type RewardStore } from './rewards/reward-store.js';
 export { type ReadConfig, readRunConfig, runConfigToYaml } from './run/config/config-file.js';
 export {
   type ResolvedRunConfig,

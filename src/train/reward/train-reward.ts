@@ -57,7 +57,7 @@ export async function trainReward(
   const { maxTokens, hasTokenizer, ...result } = await trainModel(run);
   const summary: TrainRewardSummary = {
     ...result,
-    onnx: hasTokenizer ? await exported(run, result.model, maxTokens) : null,
+    onnx: await exported(run, result.model, { maxTokens, hasTokenizer }),
     outputDir: options.outputDir,
     seconds: (performance.now() - started) / 1000,
   };
@@ -231,8 +231,17 @@ async function rankedRight(
   return { pairs: evaluation.length, correct };
 }
 
-async function exported(run: Run, model: string | null, maxTokens: number): Promise<string | null> {
-  if (model === null || run.options.onnxDtype === 'none') return null;
-  run.onEvent({ type: 'stage', message: 'writing the ONNX model' });
-  return writeOnnx(model, run.options, maxTokens);
+async function exported(
+  { options, onEvent }: Run,
+  model: string | null,
+  { maxTokens, hasTokenizer }: Pick<TrainedModel, 'maxTokens' | 'hasTokenizer'>,
+): Promise<string | null> {
+  if (model === null || options.onnxDtype === 'none') return null;
+  if (!hasTokenizer) {
+    const message = `${options.model} has no tokenizer, so that it can score no conversation: no ONNX model is written`;
+    onEvent({ type: 'notice', message });
+    return null;
+  }
+  onEvent({ type: 'stage', message: 'writing the ONNX model' });
+  return writeOnnx(model, options, maxTokens);
 }

@@ -5,7 +5,11 @@ import { Command, Option } from 'commander';
 import { machineReport } from '../src/runtime/device-report.js';
 import { runChild, runProgram } from './support/child.js';
 import { count, counts } from './support/counts.js';
+import { decodeLimits } from './support/decode-limits.js';
 import type { GenerateReport, GenerateRequest } from './support/generate-child.js';
+import type { MatmulReport, MatmulRequest } from './support/matmul-rate-child.js';
+import type { MemoryRateReport, MemoryRateRequest } from './support/memory-rate-child.js';
+import type { MixedReport, MixedRequest } from './support/mixed-child.js';
 import { peerPython, peerScript } from './support/peer-python.js';
 import { SMOLLM2_135M } from './support/random-model.js';
 import { median, rounded } from './support/statistics.js';
@@ -23,22 +27,32 @@ interface Options {
   rounds: number;
   runs: number;
   model?: string;
+  mixed: boolean;
   peer: boolean;
   python?: string;
   quick: boolean;
 }
+
+/** A product that is large enough for the machine's best rate. */
+const MATMUL_SHAPE = [2048, 1024, 2048] as const;
+/** Many prompts at once: how many, samples of each, places in the batch. */
+const MIXED = { prompts: 8, samples: 8, maxBatch: 32 };
 
 type PeerReport = Omit<GenerateReport, 'firstTokenSeconds'>;
 
 const options = parseOptions();
 const ours = new Map<number, GenerateReport[]>(options.samples.map((samples) => [samples, []]));
 const peers = new Map<number, PeerReport[]>(options.samples.map((samples) => [samples, []]));
+const mixed: MixedReport[] = [];
+const rates = { bytes: [] as number[], flops: [] as number[] };
 
 for (let round = 0; round < options.rounds; round++) {
   const say = (who: string, samples: number, { seconds }: PeerReport) =>
     console.error(
       `round ${round + 1} of ${options.rounds}: ${who}, ${samples} samples: ${tokensPerSecond(samples, seconds).toFixed(0)} tokens a second`,
     );
+  rates.bytes.push(await memoryRate());
+  for (const dtype of ['bfloat16', 'float32'] as const) rates.flops.push(await matmulRate(dtype));
   for (const samples of options.samples) {
     const own = await runOurs(samples);
     ours.get(samples)?.push(own);
@@ -48,20 +62,43 @@ for (let round = 0; round < options.rounds; round++) {
     peers.get(samples)?.push(peer);
     say('transformers', samples, peer);
   }
+  if (options.mixed) mixed.push(await runMixed());
 }
+
+// Other programs only ever slow a machine down: its own rates are the best of all rounds.
+const machineRates = {
+  bytesPerSecond: Math.max(...rates.bytes),
+  flopsPerSecond: Math.max(...rates.flops),
+};
 
 const result = {
   bench: 'generate',
   machine: machineReport(),
   options,
+  rates: {
+    memoryGigabytesPerSecond: rounded(machineRates.bytesPerSecond / 1e9),
+    matmulGflopsPerSecond: rounded(machineRates.flopsPerSecond / 1e9),
+  },
   samples: options.samples.map(summary),
+  ...(mixed.length > 0 && { mixed: mixedSummary() }),
 };
 for (const each of result.samples) {
   const against =
     each.timesFaster === undefined
       ? ''
       : `, ${each.timesFaster} times transformers with ${each.memoryRatio} of its memory`;
-  console.error(`${each.samples} samples: ${each.tokensPerSecond} tokens a second${against}`);
+  const percent = (share: number | null) => (share === null ? '-' : `${(100 * share).toFixed(0)} %`);
+  console.error(
+    `${each.samples} samples: ${each.tokensPerSecond} tokens a second${against}; decoding reaches ` +
+      `${percent(each.shareOfMemoryLimit)} of what memory allows, ${percent(each.shareOfMatmulLimit)} of what products allow`,
+  );
+}
+if (result.mixed !== undefined) {
+  const { tokensPerSecond: each, timesFaster } = result.mixed;
+  console.error(
+    `${MIXED.prompts} prompts, ${MIXED.samples} samples each, of different lengths: ${each} tokens a second, ` +
+      `${timesFaster} times as fast as without refilling`,
+  );
 }
 console.log(JSON.stringify(result, null, 2));
 
@@ -75,9 +112,43 @@ function summary(samples: number) {
   return {
     samples,
     ...measured(samples, own),
-    firstTokenSeconds: rounded(median(own.flatMap(({ firstTokenSeconds }) => firstTokenSeconds))),
+    ...decoding(samples, own),
     ...(against.length > 0 && { peer: measured(samples, against) }),
     ...comparison(own, against),
+  };
+}
+
+/** The first token's time, and how far the others come up to the machine's limits (for the random model). */
+function decoding(samples: number, own: readonly GenerateReport[]) {
+  const { promptTokens, newTokens, layers } = options;
+  const firsts = own.flatMap(({ firstTokenSeconds }) => firstTokenSeconds);
+  const rest = own.flatMap(({ seconds, firstTokenSeconds }) =>
+    seconds.map((each, i) => each - firstTokenSeconds[i]!),
+  );
+  const known = options.model === undefined && newTokens > 1;
+  const decoded = (samples * (newTokens - 1)) / median(rest);
+  const config = { ...SMOLLM2_135M, numLayers: layers };
+  const context = promptTokens + newTokens / 2;
+  const limits = decodeLimits(config, { sequences: samples, context }, machineRates);
+  const share = (limit: number) => (known ? rounded(decoded / limit, 3) : null);
+  return {
+    firstTokenSeconds: rounded(median(firsts)),
+    decodedTokensPerSecond: rounded(decoded),
+    memoryLimitTokensPerSecond: known ? rounded(limits.memoryTokensPerSecond) : null,
+    matmulLimitTokensPerSecond: known ? rounded(limits.matmulTokensPerSecond) : null,
+    shareOfMemoryLimit: share(limits.memoryTokensPerSecond),
+    shareOfMatmulLimit: share(limits.matmulTokensPerSecond),
+  };
+}
+
+function mixedSummary() {
+  const ratios = mixed.map(({ batchedSeconds, refilledSeconds }) => batchedSeconds / refilledSeconds);
+  return {
+    ...MIXED,
+    tokens: mixed[0]!.tokens,
+    tokensPerSecond: rounded(median(mixed.map(({ tokens, refilledSeconds }) => tokens / refilledSeconds))),
+    withoutRefilling: rounded(median(mixed.map(({ tokens, batchedSeconds }) => tokens / batchedSeconds))),
+    timesFaster: rounded(median(ratios), 3),
   };
 }
 
@@ -87,6 +158,7 @@ function measured(samples: number, reports: readonly PeerReport[]) {
   return {
     tokensPerSecond: rounded(tokensPerSecond(samples, seconds)),
     seconds: seconds.map((each) => rounded(each)),
+    cpuSeconds: reports.flatMap((report) => report.cpuSeconds).map((each) => rounded(each)),
     peakRssBytes: Math.max(...reports.map(({ peakRssBytes }) => peakRssBytes)),
     ...(deviceBytes.length > 0 && { deviceBytes: Math.max(...deviceBytes) }),
   };
@@ -96,9 +168,11 @@ function measured(samples: number, reports: readonly PeerReport[]) {
 function comparison(own: readonly GenerateReport[], against: readonly PeerReport[]) {
   if (against.length === 0) return {};
   const ratios = own.map(({ seconds }, i) => median(against[i]?.seconds ?? []) / median(seconds));
+  const cpuRatios = own.map(({ cpuSeconds }, i) => median(against[i]?.cpuSeconds ?? []) / median(cpuSeconds));
   const peak = (reports: readonly PeerReport[]) => Math.max(...reports.map((each) => each.peakRssBytes));
   return {
     timesFaster: rounded(median(ratios), 3),
+    cpuRatio: rounded(median(cpuRatios), 3),
     memoryRatio: rounded(peak(own) / peak(against), 3),
   };
 }
@@ -125,6 +199,27 @@ function runPeer(samples: number): Promise<PeerReport> {
   ]);
 }
 
+function runMixed(): Promise<MixedReport> {
+  const { promptTokens, newTokens, temperature, topP, dtype, layers, device, threads } = options;
+  const request: MixedRequest = {
+    ...{ ...MIXED, promptTokens, newTokens, temperature, topP, dtype, layers, device, threads },
+    model: options.model ?? null,
+  };
+  return runChild<MixedReport>('./mixed-child.ts', request);
+}
+
+async function memoryRate(): Promise<number> {
+  const { device, threads } = options;
+  const request: MemoryRateRequest = { device, threads };
+  return (await runChild<MemoryRateReport>('./memory-rate-child.ts', request)).bytesPerSecond;
+}
+
+async function matmulRate(dtype: MatmulRequest['dtype']): Promise<number> {
+  const { device, threads } = options;
+  const request: MatmulRequest = { device, threads, dtype, shape: MATMUL_SHAPE };
+  return (await runChild<MatmulReport>('./matmul-rate-child.ts', request)).flopsPerSecond;
+}
+
 function parseOptions(): Options {
   const program = new Command('generate')
     .description(
@@ -143,6 +238,7 @@ function parseOptions(): Options {
     .option('--rounds <n>', 'times that everything is run, in turn', count, 3)
     .option('--runs <n>', 'generations that are timed, in each round', count, 1)
     .option('--model <folder>', "a Hugging Face folder's weights in place of random ones")
+    .option('--no-mixed', 'leave out many prompts with samples of different lengths')
     .option('--no-peer', 'leave transformers out')
     .option('--python <path>', 'Python with the packages of bench/peers (default: bench/peers/.venv)')
     .option('--quick', 'two layers, a few tokens, no peer: whether everything runs', false)

@@ -53,20 +53,21 @@ def main() -> None:
     sampling = dict(do_sample=True, temperature=a.temperature, top_k=0, top_p=a.top_p,
                     num_return_sequences=a.samples, eos_token_id=None, pad_token_id=0)
 
-    def generate(new_tokens: int) -> float:
-        begun = time.perf_counter()
+    def generate(new_tokens: int) -> tuple[float, float]:
+        begun, cpu_begun = time.perf_counter(), time.process_time()
         generated = model.generate(prompt, attention_mask=torch.ones_like(prompt), min_new_tokens=new_tokens,
                                    max_new_tokens=new_tokens, **sampling)
         assert generated.shape == (a.samples, a.prompt_tokens + new_tokens)
         if a.device == "cuda":
             torch.cuda.synchronize()
-        return time.perf_counter() - begun
+        return time.perf_counter() - begun, time.process_time() - cpu_begun
 
     with torch.inference_mode():
         generate(4)
-        seconds = [generate(a.new_tokens) for _ in range(a.runs)]
+        runs = [generate(a.new_tokens) for _ in range(a.runs)]
     print(json.dumps(dict(
-        seconds=seconds,
+        seconds=[seconds for seconds, _ in runs],
+        cpuSeconds=[cpu for _, cpu in runs],
         peakRssBytes=resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024,
         deviceBytes=torch.cuda.max_memory_allocated() if a.device == "cuda" else None)))
 

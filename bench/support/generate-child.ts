@@ -1,32 +1,27 @@
 /** One measurement of bench/generate in a process of its own; prints a {@link GenerateReport}. */
 
 import { generate } from '../../src/models/generation/generate.js';
-import { LanguageModel } from '../../src/models/language-model.js';
-import { loadWeights } from '../../src/models/load-weights.js';
-import { loadModelFiles } from '../../src/models/model-files.js';
 import { startRuntime } from '../../src/runtime/runtime.js';
 import { childInput } from './child.js';
+import { type GenerationModelRequest, generationModel, somePrompt } from './generation-model.js';
 import { gpuMemoryUsed } from './gpu-memory.js';
-import { randomModel, SMOLLM2_135M } from './random-model.js';
 
-export interface GenerateRequest {
+export interface GenerateRequest extends GenerationModelRequest {
   samples: number;
   promptTokens: number;
   newTokens: number;
   temperature: number;
   topP: number;
-  dtype: 'bfloat16' | 'float32';
-  layers: number;
   runs: number;
   device: 'auto' | 'cpu' | 'cuda';
   threads: number;
-  /** Folder or GGUF file of a model; null for random weights. */
-  model: string | null;
 }
 
 export interface GenerateReport {
   /** Of each run. */
   seconds: number[];
+  /** Processor time of each run, over all threads. */
+  cpuSeconds: number[];
   /** From the call to the first token of each run: the prompt's share. */
   firstTokenSeconds: number[];
   peakRssBytes: number;
@@ -37,23 +32,24 @@ export interface GenerateReport {
 const request = childInput<GenerateRequest>();
 const deviceBytesBefore = gpuMemoryUsed();
 const { device } = startRuntime({ device: request.device, threads: request.threads });
-const model = loadModel();
-const { vocabSize } = model.config;
-const prompt = Array.from(
-  { length: request.promptTokens },
-  (_, i) => 3 + ((i * 7919 + 13) % (vocabSize - 3)),
-);
+const model = generationModel(request);
+const prompt = somePrompt(request.promptTokens, model.config.vocabSize);
 
 const seconds: number[] = [];
+const cpuSeconds: number[] = [];
 const firstTokenSeconds: number[] = [];
 await run(4);
 for (let i = 0; i < request.runs; i++) {
+  const cpuBegun = process.cpuUsage();
   const { total, first } = await run(request.newTokens);
+  const { user, system } = process.cpuUsage(cpuBegun);
   seconds.push(total);
+  cpuSeconds.push((user + system) / 1e6);
   firstTokenSeconds.push(first);
 }
 const report: GenerateReport = {
   seconds,
+  cpuSeconds,
   firstTokenSeconds,
   peakRssBytes: process.resourceUsage().maxRSS * 1024,
   deviceBytes: device.includes('GPU') ? (gpuMemoryUsed() ?? 0) - (deviceBytesBefore ?? 0) : null,
@@ -73,15 +69,4 @@ async function run(maxNewTokens: number): Promise<{ total: number; first: number
   });
   if (completions[0]?.some(({ ids }) => ids.length !== maxNewTokens)) throw new Error('a sample ended early');
   return { total: (performance.now() - begun) / 1e3, first: first ?? 0 };
-}
-
-function loadModel(): LanguageModel {
-  const { dtype, layers } = request;
-  if (request.model === null) return randomModel({ ...SMOLLM2_135M, numLayers: layers }, dtype);
-  const { config, weights } = loadModelFiles(request.model);
-  try {
-    return new LanguageModel(config, dtype, loadWeights(weights, config, { dtype }));
-  } finally {
-    weights.close();
-  }
 }

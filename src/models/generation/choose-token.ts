@@ -1,4 +1,4 @@
-/** From one row of scores to the next token, on the host. */
+/** From one row of scores to the next token, on the host: the plain way, which draws on the device are held against. */
 
 import type { Random } from '../../data/random.js';
 import type { Sampling } from './options.js';
@@ -148,8 +148,8 @@ function keepNucleus(scratch: ChoiceScratch, count: number, target: number): num
   let atEdge = 0;
   for (const weight of sorted) {
     if (weight !== edge) {
+      if (above + atEdge >= target) break;
       above += atEdge;
-      if (above >= target) break;
       atEdge = 0;
       edge = weight;
     }

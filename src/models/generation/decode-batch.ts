@@ -228,11 +228,12 @@ export class DecodeBatch {
   }
 
   #layerInputs(): Record<string, Tensor> {
-    const { model, factors } = this.#loaded;
+    const { model, factors, copies } = this.#loaded;
     const inputs: Record<string, Tensor> = {};
     for (let i = 0; i < model.config.numLayers; i++) {
       const ofLayer = {
         ...model.layerInputs(i, null),
+        ...copies[i],
         ...factors[i],
         promptKeys: this.#prompts.keys[i]!,
         promptValues: this.#prompts.values[i]!,

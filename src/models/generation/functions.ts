@@ -20,14 +20,14 @@ import {
 } from '../../kernels/graph-math.js';
 import { causalMask, embed, rotaryAngles } from '../../kernels/packed-layout.js';
 import { rmsNorm } from '../../kernels/rms-norm.js';
-import { attr } from '../../runtime/attributes.js';
 import type { DType } from '../../runtime/dtypes.js';
 import type { GraphBuilder, GraphValue } from '../../runtime/graph-function.js';
 import { defineNamed, type NamedFunction } from '../../runtime/named-function.js';
 import type { LanguageModel } from '../language-model.js';
 import type { LayerSpec, Values } from '../layer-graph.js';
 import type { LoraAdapter } from '../lora-adapter.js';
-import { layerBody, layerBodyInputs } from './layer-body.js';
+import type { DecodePrecision } from './decode-weights.js';
+import { FUSED_LINEARS, layerBody, layerBodyInputs } from './layer-body.js';
 import { stackedFactorsFunction } from './stacked-factors.js';
 
 export interface GenerationFunctions {
@@ -35,7 +35,7 @@ export interface GenerationFunctions {
   promptLayout: NamedFunction;
   /** One layer over a block of prompts; gives `y` and the cache, `keys` and `values`. */
   promptLayer: NamedFunction;
-  /** Chosen rows of the last hidden states to scores: `logits`, `best`, `max`, `logNormalizer`. */
+  /** Chosen rows of the last hidden states to scores: `logits`, `max`, `logNormalizer`. */
   scores: NamedFunction;
   /** One new token of every sequence through all layers, to scores. Caches are written in place. */
   step: NamedFunction;
@@ -51,15 +51,18 @@ export const CACHES = ['promptKeys', 'promptValues', 'ownKeys', 'ownValues'] as 
 
 const built = new WeakMap<LanguageModel, Map<string, GenerationFunctions>>();
 
-export function generationFunctions(model: LanguageModel, adapter: LoraAdapter | null): GenerationFunctions {
+export function generationFunctions(
+  model: LanguageModel,
+  adapter: LoraAdapter | null,
+  decode: DecodePrecision,
+): GenerationFunctions {
   const lora = adapter?.shape(false) ?? null;
   const ofModel = built.get(model) ?? new Map<string, GenerationFunctions>();
   built.set(model, ofModel);
-  const key = JSON.stringify([lora, adapter?.config.rank ?? null]);
+  const key = JSON.stringify([lora, adapter?.config.rank ?? null, decode.dtype, decode.copied]);
   let functions = ofModel.get(key);
   if (functions === undefined) {
     const { config, dtype, computeDtype, weightDtype } = model;
-    // A step reads all weights for a few tokens: casting them to another dtype would cost more than it saves.
     const spec: LayerSpec = {
       ...{ dtype, activationDtype: dtype, weightDtype },
       ...{ config, pairs: 0, xla: false, lora },
@@ -68,8 +71,8 @@ export function generationFunctions(model: LanguageModel, adapter: LoraAdapter |
       promptLayout: promptLayoutFunction(spec),
       promptLayer: promptLayerFunction({ ...spec, dtype: computeDtype }),
       scores: scoresFunction(spec),
-      step: stepFunction(spec, false),
-      stepByPlace: stepFunction(spec, true),
+      step: stepFunction(spec, decode, false),
+      stepByPlace: stepFunction(spec, decode, true),
       weights: weightsFunction(),
       stackedFactors: stackedFactorsFunction(spec, adapter?.config.rank ?? 0),
     };
@@ -136,15 +139,10 @@ function scoresFunction(spec: LayerSpec): NamedFunction {
 function scores(g: GraphBuilder, { config }: LayerSpec, hidden: GraphValue, inputs: Values): Values {
   const normed = rmsNorm(g, hidden, inputs.finalNorm!, config.rmsNormEps);
   const logits = matmul(g, toFloat32(g, normed), inputs.head32!, { transposeB: true });
-  const best = g.op('ArgMax', [logits, g.constant('int32', 1)], {
-    T: attr.type('float32'),
-    Tidx: attr.type('int32'),
-    output_type: attr.type('int32'),
-  });
   const largest = max(g, logits, [1]);
   const total = sum(g, exp(g, sub(g, logits, largest)), [1]);
   const logNormalizer = add(g, largest, log(g, total));
-  return { logits, best, max: reshape(g, largest, [-1]), logNormalizer: reshape(g, logNormalizer, [-1]) };
+  return { logits, max: reshape(g, largest, [-1]), logNormalizer: reshape(g, logNormalizer, [-1]) };
 }
 
 function weightsFunction(): NamedFunction {
@@ -158,12 +156,15 @@ function weightsFunction(): NamedFunction {
  * Inputs: `ids`, `positions`, `steps`, `promptOfSequence` int32 `[B]`; `slots` int32 `[KV B]`; `promptLengths` int32
  * `[P]`; and for each layer its weights, stacked factors and caches.
  */
-function stepFunction(spec: LayerSpec, byPlace: boolean): NamedFunction {
-  const { config, dtype, weightDtype } = spec;
+function stepFunction(model: LayerSpec, decode: DecodePrecision, byPlace: boolean): NamedFunction {
+  const { config, activationDtype, weightDtype } = model;
+  const { dtype } = decode;
+  const spec = { ...model, dtype, turned: decode.copied };
   const shape = headShape(spec);
   const ofLayer: Record<string, DType> = {
     ...layerBodyInputs(spec),
-    ...Object.fromEntries(CACHES.map((name) => [name, dtype])),
+    ...(decode.copied && Object.fromEntries(FUSED_LINEARS.map((name) => [name, dtype]))),
+    ...Object.fromEntries(CACHES.map((name) => [name, activationDtype])),
   };
   const layers = Array.from({ length: config.numLayers }, (_, i) =>
     Object.entries(ofLayer).map(([name, type]) => [layerInput(i, name), type]),
@@ -193,16 +194,16 @@ function stepFunction(spec: LayerSpec, byPlace: boolean): NamedFunction {
       const ofThis = Object.fromEntries(Object.keys(ofLayer).map((name) => [name, at(name)]));
       x = layerBody(g, spec, { ...ofThis, ...angles }, x, (heads) => {
         const write = (cache: string, rows: GraphValue) =>
-          writeCache(g, at(cache), v.slots!, rows, config.headDim);
+          writeCache(g, at(cache), v.slots!, cast(g, rows, activationDtype), config.headDim);
         const caches = {
           promptKeys: at('promptKeys'),
           promptValues: at('promptValues'),
           ownKeys: write('ownKeys', heads.k),
           ownValues: write('ownValues', heads.v),
         };
-        const q = transpose(g, heads.q, [0, 2, 1, 3]);
-        const attended = decodeAttention(g, q, caches, layout, shape);
-        return reshape(g, transpose(g, attended, [1, 0, 2, 3]), [-1, config.numHeads * config.headDim]);
+        const q = transpose(g, cast(g, heads.q, activationDtype), [0, 2, 1, 3]);
+        const attended = transpose(g, decodeAttention(g, q, caches, layout, shape), [1, 0, 2, 3]);
+        return cast(g, reshape(g, attended, [-1, config.numHeads * config.headDim]), dtype);
       });
     }
     return scores(g, spec, x, v);

@@ -6,8 +6,9 @@ import { attr } from '../../runtime/attributes.js';
 import { execute } from '../../runtime/execute.js';
 import { disposeAll, keep, shareTensor, type Tensor } from '../../runtime/tensor.js';
 import type { LanguageModel } from '../language-model.js';
-import { argMax, type ChoiceScratch, choiceScratch, drawToken, penalize, toWeights } from './choose-token.js';
 import { DecodeBatch } from './decode-batch.js';
+import { decodeWeights } from './decode-weights.js';
+import { drawTokens } from './draw-tokens.js';
 import { generationFunctions } from './functions.js';
 import { type GenerateOptions, type ResolvedOptions, resolveOptions } from './options.js';
 import { type GenerationModel, promptCache } from './prompt-cache.js';
@@ -75,11 +76,12 @@ export async function* generateEvents(
   checkPrompts(model, prompts);
   resolved.signal?.throwIfAborted();
   if (prompts.length === 0) return;
-  const loaded = loadForGeneration(model, resolved.adapter);
+  const sequences = Math.min(resolved.maxBatch, prompts.length * resolved.samples);
+  const loaded = loadForGeneration(model, resolved.adapter, sequences);
   try {
     yield* decode(loaded, prompts, resolved);
   } finally {
-    disposeAll([loaded.head32, loaded.factors]);
+    disposeGeneration(loaded);
   }
 }
 
@@ -102,16 +104,24 @@ export async function generate(
   return completions;
 }
 
-/** What generation needs of a model; the caller disposes `head32` and `factors`. */
-export function loadForGeneration(model: LanguageModel, useAdapter: boolean): GenerationModel {
+/**
+ * What generation needs of a model; the caller disposes it by {@link disposeGeneration}.
+ *
+ * @param sequences How many will be decoded at a time; for few, nothing but the output layer is copied.
+ */
+export function loadForGeneration(model: LanguageModel, useAdapter: boolean, sequences = 1): GenerationModel {
   const adapter = useAdapter ? model.adapter : null;
-  const functions = generationFunctions(model, adapter);
+  const { copies, ...precision } = decodeWeights(model, sequences);
+  const functions = generationFunctions(model, adapter, precision);
   return {
-    model,
-    functions,
+    ...{ model, functions, copies },
     factors: stackFactors(model, adapter, functions.stackedFactors),
     head32: keep(toFloat32(model.head)),
   };
+}
+
+export function disposeGeneration({ head32, factors, copies }: GenerationModel): void {
+  disposeAll([head32, factors, copies]);
 }
 
 export function checkPrompts({ config }: LanguageModel, prompts: readonly (readonly number[])[]): void {
@@ -194,7 +204,6 @@ async function* decode(
   options: ResolvedOptions,
 ): AsyncGenerator<GenerationEvent, void, void> {
   const { signal, maxBatch } = options;
-  const scratch = choiceScratch(loaded.model.config.vocabSize);
   const firsts = firstEquals(prompts);
   const waiting = sampleGroups(loaded.model, prompts, firsts, options);
   const batch = new DecodeBatch(loaded);
@@ -210,12 +219,12 @@ async function* decode(
         const texts = indices.map((index) => prompts[index]!);
         scores = await batch.add(await promptCache(loaded, texts, signal, undefined, prefix), rows);
         active = [...active, ...entering];
-        yield* takeTokens(entering, rows, scores, options, scratch);
+        yield* takeTokens(entering, rows, scores, options);
       } else {
         scores = await batch.step(Int32Array.from(active, ({ ids }) => ids.at(-1)!));
         const rows = active.map((_, index) => index);
         signal?.throwIfAborted();
-        yield* takeTokens(active, rows, scores, options, scratch);
+        yield* takeTokens(active, rows, scores, options);
       }
       scores.dispose();
       signal?.throwIfAborted();
@@ -251,52 +260,22 @@ function takeGroups(waiting: Sample[][], active: number, maxBatch: number): Samp
 }
 
 /** One token for each sample that has not ended. */
-function* takeTokens(
+async function* takeTokens(
   samples: readonly Sample[],
   rows: readonly number[],
   scores: Scores,
   options: ResolvedOptions,
-  scratch: ChoiceScratch,
-): Generator<GenerationEvent, void, void> {
-  const choose = tokenChoice(scores, options, scratch);
-  for (const [index, sample] of samples.entries()) {
-    if (sample.ended) continue;
-    const row = rows[index]!;
-    const { id, logit } = choose(sample, row);
-    yield* addToken(sample, id, logit - scores.logNormalizer[row]!, options);
+): AsyncGenerator<GenerationEvent, void, void> {
+  const open = samples.flatMap((sample, index) =>
+    sample.ended
+      ? []
+      : [{ sample, row: rows[index]!, sampling: options, random: sample.random, seen: sample.seen }],
+  );
+  const drawn = await drawTokens(scores, open);
+  for (const [index, { sample }] of open.entries()) {
+    const { id, logprob } = drawn[index]!;
+    yield* addToken(sample, id, logprob, options);
   }
-}
-
-/** The next token of a sample from its row of the scores, and the token's logit. */
-function tokenChoice(
-  scores: Scores,
-  options: ResolvedOptions,
-  scratch: ChoiceScratch,
-): (sample: Sample, row: number) => { id: number; logit: number } {
-  const { temperature, repetitionPenalty } = options;
-  const vocabSize = scratch.ids.length;
-  const rowOf = (values: Float32Array, row: number) =>
-    values.subarray(row * vocabSize, (row + 1) * vocabSize);
-  if (repetitionPenalty !== 1) {
-    const logits = scores.logits();
-    return ({ seen, random }, row) => {
-      // A copy: other samples of the prompt may begin from the same row.
-      const penalized = rowOf(logits, row).slice();
-      penalize(penalized, seen, repetitionPenalty);
-      const id =
-        temperature === 0
-          ? argMax(penalized)
-          : drawToken(toWeights(penalized, temperature), options, random, scratch);
-      return { id, logit: logits[row * vocabSize + id]! };
-    };
-  }
-  if (temperature === 0) return (_sample, row) => ({ id: scores.best[row]!, logit: scores.max[row]! });
-  const weights = scores.weights(temperature);
-  return ({ random }, row) => {
-    const id = drawToken(rowOf(weights, row), options, random, scratch);
-    const belowMax = temperature * Math.log(weights[row * vocabSize + id]!);
-    return { id, logit: scores.max[row]! + belowMax };
-  };
 }
 
 function* addToken(

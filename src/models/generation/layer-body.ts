@@ -35,6 +35,11 @@ export function layerBodyInputs(spec: LayerSpec): Record<string, DType> {
   return { ...layerWeights(spec), ...Object.fromEntries(factors) };
 }
 
+export interface LayerBodySpec extends LayerSpec {
+  /** Whether the matrices are `[in, out]`, not `[out, in]`. Default false. */
+  turned?: boolean;
+}
+
 /**
  * @param inputs {@link layerBodyInputs}' by name, and `cos`, `sin` `[N, 1, hd]`
  * @param x `[N, D]`
@@ -43,7 +48,7 @@ export function layerBodyInputs(spec: LayerSpec): Record<string, DType> {
  */
 export function layerBody(
   g: GraphBuilder,
-  spec: LayerSpec,
+  spec: LayerBodySpec,
   inputs: Values,
   x: GraphValue,
   attend: (heads: Heads) => GraphValue,
@@ -51,8 +56,14 @@ export function layerBody(
   // The adapter acts through its stacked factors, not through the training layer's own inputs.
   const layer = new LayerGraph(g, { ...spec, lora: null }, inputs);
   const adapted = new Set(adaptedLinears(spec.lora));
+  const product = (name: FusedLinear, input: GraphValue) => {
+    if (!spec.turned) return layer.linear(FUSED_MODULES[name], input, name);
+    const y = matmul(g, input, layer.input(name));
+    const bias = inputs[`${name}Bias`];
+    return bias === undefined ? y : add(g, y, cast(g, bias, y.dtype));
+  };
   const linear = (name: FusedLinear, input: GraphValue) => {
-    const y = layer.linear(FUSED_MODULES[name], input, name);
+    const y = product(name, input);
     if (!adapted.has(name)) return y;
     const factor = (side: 'down' | 'up') => cast(g, layer.input(`${name}.${side}`), input.dtype);
     const inner = matmul(g, input, factor('down'), { transposeB: true });

@@ -8,7 +8,10 @@ export interface SamplingOptions {
   temperature?: number;
   /** Only the `topK` likeliest tokens (and those tied with the last of them); 0 for all. Default 0. */
   topK?: number;
-  /** Only the smallest set of likeliest tokens whose probability reaches `topP`; in (0, 1]. Default 1, all. */
+  /**
+   * Only the smallest set of likeliest tokens whose probability reaches `topP` (and those tied with the last of them);
+   * in (0, 1]. Default 1, all.
+   */
   topP?: number;
   /** Only tokens at least `minP` times as probable as the likeliest; from 0 to 1. Default 0, all. */
   minP?: number;

@@ -14,6 +14,8 @@ export interface GenerationModel {
   functions: GenerationFunctions;
   /** The adapter's stacked factors, layer by layer; empty records without one. */
   factors: readonly Tensors[];
+  /** Copies of matrices that decoding steps take in place of the model's, layer by layer; empty records without any. */
+  copies: readonly Tensors[];
   /** `[V, D]`, float32. */
   head32: Tensor;
 }

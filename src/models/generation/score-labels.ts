@@ -1,10 +1,9 @@
 /** Log-likelihoods of given continuations of prompts, each of which is computed once for all of its continuations. */
 
 import { DataError } from '../../errors.js';
-import { disposeAll } from '../../runtime/tensor.js';
 import type { LanguageModel } from '../language-model.js';
 import { DecodeBatch } from './decode-batch.js';
-import { checkPrompts, loadForGeneration } from './generate.js';
+import { checkPrompts, disposeGeneration, loadForGeneration } from './generate.js';
 import { type GenerationModel, promptCache } from './prompt-cache.js';
 import type { Scores } from './scores.js';
 import type { SharedPrefix } from './shared-prefix.js';
@@ -68,7 +67,7 @@ export async function scoreAllLabels(
         rows[question]![label]!.push(logprob);
       }
     } finally {
-      disposeAll([loaded.head32, loaded.factors]);
+      disposeGeneration(loaded);
     }
   }
   return logprobs.map((row) =>
@@ -98,7 +97,6 @@ async function* labelTokens(
   signal: AbortSignal | undefined,
   prefix: SharedPrefix | undefined,
 ): AsyncGenerator<LabelToken, void, void> {
-  const { vocabSize } = loaded.model.config;
   const batch = new DecodeBatch(loaded);
   let scores: Scores | undefined;
   let open = questions.flatMap(({ labels }, question) =>
@@ -111,10 +109,13 @@ async function* labelTokens(
       open.map(({ question }) => question),
     );
     for (let at = 0; ; at++) {
-      const logits = scores.logits();
-      for (const [sequence, { question, label, ids }] of open.entries()) {
-        const row = at === 0 ? question : sequence;
-        const logprob = logits[row * vocabSize + ids[at]!]! - scores.logNormalizer[row]!;
+      const rows = open.map(({ question }, sequence) => (at === 0 ? question : sequence));
+      const logits = scores.logitsAt(
+        rows,
+        open.map(({ ids }) => ids[at]!),
+      );
+      for (const [sequence, { question, label }] of open.entries()) {
+        const logprob = logits[sequence]! - scores.logNormalizer[rows[sequence]!]!;
         yield { question, label, logprob };
       }
       const longer = open.flatMap(({ ids }, sequence) => (ids.length > at + 1 ? [sequence] : []));

@@ -1,16 +1,22 @@
-/** Scores of the next token: on the device, and read to the host only as far as the choice of a token needs them. */
+/** Scores of the next token: on the device, and read to the host only as far as they are asked for. */
 
 import { OpError } from '../../errors.js';
 import { callNamed, type NamedFunction, type Tensors } from '../../runtime/named-function.js';
 import { keep, scope, type Tensor, tensor } from '../../runtime/tensor.js';
+import { drawFunctions } from './draw-functions.js';
 
 export interface Scores {
-  /** Of each row: the likeliest token, its logit, and the logarithm of the sum of the exponentials of all logits. */
-  best: Int32Array;
+  /** All logits, float32 `[rows, V]`; they live as long as the scores. */
+  onDevice: Tensor;
+  /** Of each row, the likeliest token; computed when it is asked for. */
+  readonly best: Int32Array;
+  /** Of each row, the largest logit, and the logarithm of the sum of the exponentials of all logits. */
   max: Float32Array;
   logNormalizer: Float32Array;
-  /** All logits, `[rows, V]`, a copy that the caller may change. */
+  /** A copy of all logits, `[rows, V]`. */
   logits(): Float32Array;
+  /** The logits of `ids`, each in its row. */
+  logitsAt(rows: readonly number[], ids: readonly number[]): Float32Array;
   /** `exp((logits - max) / temperature)`, `[rows, V]`, a copy that the caller may change. */
   weights(temperature: number): Float32Array;
   dispose(): void;
@@ -34,15 +40,28 @@ export function scoresOf(outputs: Tensors, weights: NamedFunction): Scores {
     dispose();
     throw new OpError("the model's logits are not finite numbers; its weights are damaged");
   }
+  const functions = drawFunctions(logits.shape[1] as number);
+  const read = (fn: NamedFunction, output: string, inputs: Tensors) =>
+    callNamed(fn, { logits, ...inputs })[output]!.data();
+  const int32s = (values: readonly number[]) => tensor('int32', [values.length], values);
+  let best: Int32Array | undefined;
   return {
-    best: outputs.best!.data() as Int32Array,
+    onDevice: logits,
+    get best() {
+      best ??= scope(() => read(functions.likeliest, 'ids', {}) as Int32Array);
+      return best;
+    },
     max: max.data() as Float32Array,
     logNormalizer,
     logits: () => logits.data() as Float32Array,
+    logitsAt: (rows, ids) =>
+      scope(
+        () => read(functions.logitsAt, 'values', { rows: int32s(rows), ids: int32s(ids) }) as Float32Array,
+      ),
     weights: (temperature) =>
       scope(() => {
-        const inputs = { logits, max, temperature: tensor('float32', [], [temperature]) };
-        return callNamed(weights, inputs).weights!.data() as Float32Array;
+        const inputs = { max, temperature: tensor('float32', [], [temperature]) };
+        return read(weights, 'weights', inputs) as Float32Array;
       }),
     dispose,
   };

@@ -49,21 +49,25 @@ describe('against sorting', () => {
     );
   });
 
-  it('top-p keeps the fewest likeliest that reach the mass, of equals the first', () => {
-    fc.assert(
-      fc.property(logits, fc.double({ min: 0.01, max: 0.99, noNaN: true }), (values, topP) => {
-        const row = Float32Array.from(values, (v) => v / 8);
-        const sorted = [...row.keys()].sort((a, b) => row[b]! - row[a]! || a - b);
-        const p = sorted.map((id) => Math.exp(row[id]!));
-        const mass = p.reduce((a, b) => a + b, 0);
-        const kept = [...left(row, { ...NONE, topP }).keys()];
-        const reach = p.slice(0, kept.length).reduce((a, b) => a + b, 0) / mass;
-        expect(kept).toEqual(sorted.slice(0, kept.length).sort((a, b) => a - b));
-        expect(reach).toBeGreaterThan(topP - 1e-9);
-        expect(reach - p[kept.length - 1]! / mass).toBeLessThan(topP + 1e-9);
-      }),
-    );
-  });
+  // Logits that lie apart, and logits so close that many weights share a bucket.
+  it.each([8, 800])(
+    'top-p keeps the fewest likeliest that reach the mass, of equals the first (1/%i)',
+    (step) => {
+      fc.assert(
+        fc.property(logits, fc.double({ min: 0.01, max: 0.99, noNaN: true }), (values, topP) => {
+          const row = Float32Array.from(values, (v) => v / step);
+          const sorted = [...row.keys()].sort((a, b) => row[b]! - row[a]! || a - b);
+          const p = sorted.map((id) => Math.exp(row[id]!));
+          const mass = p.reduce((a, b) => a + b, 0);
+          const kept = [...left(row, { ...NONE, topP }).keys()];
+          const reach = p.slice(0, kept.length).reduce((a, b) => a + b, 0) / mass;
+          expect(kept).toEqual(sorted.slice(0, kept.length).sort((a, b) => a - b));
+          expect(reach).toBeGreaterThan(topP - 1e-9);
+          expect(reach - p[kept.length - 1]! / mass).toBeLessThan(topP + 1e-9);
+        }),
+      );
+    },
+  );
 });
 
 describe('the draw', () => {

@@ -2,16 +2,16 @@
 
 import { afterAll, describe, expect, it } from 'vitest';
 import { DecodeBatch } from '../../../src/models/generation/decode-batch.js';
-import { loadForGeneration } from '../../../src/models/generation/generate.js';
+import { disposeGeneration, loadForGeneration } from '../../../src/models/generation/generate.js';
 import { promptCache } from '../../../src/models/generation/prompt-cache.js';
-import { disposeAll, memory } from '../../../src/runtime/tensor.js';
+import { memory } from '../../../src/runtime/tensor.js';
 import { modelOf, randomWeights, smallConfig } from '../decoder/support.js';
 
 const config = smallConfig({ maxPositionEmbeddings: 300 });
 const model = modelOf(config, randomWeights(config, 61, 0.4));
 const loaded = loadForGeneration(model, true);
 afterAll(() => {
-  disposeAll([loaded.head32, loaded.factors]);
+  disposeGeneration(loaded);
   model.dispose();
 });
 

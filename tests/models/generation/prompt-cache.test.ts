@@ -1,7 +1,7 @@
 /** Prompts in blocks and groups: the same caches and scores however they are cut. */
 
 import { afterAll, describe, expect, it } from 'vitest';
-import { loadForGeneration } from '../../../src/models/generation/generate.js';
+import { disposeGeneration, loadForGeneration } from '../../../src/models/generation/generate.js';
 import {
   type BlockLimits,
   gatherRows,
@@ -17,7 +17,7 @@ const config = smallConfig({ slidingWindow: 6 });
 const model = modelOf(config, randomWeights(config, 41, 0.4));
 const loaded = loadForGeneration(model, true);
 afterAll(() => {
-  disposeAll([loaded.head32, loaded.factors]);
+  disposeGeneration(loaded);
   model.dispose();
 });
 const prompt = (length: number, step: number) => Array.from({ length }, (_, i) => (3 + i * step) % 29);

@@ -2,7 +2,7 @@
 
 import { afterAll, describe, expect, it } from 'vitest';
 import { createRandom } from '../../../src/data/random.js';
-import { generate, loadForGeneration } from '../../../src/models/generation/generate.js';
+import { disposeGeneration, generate, loadForGeneration } from '../../../src/models/generation/generate.js';
 import { LIMITS, promptCache } from '../../../src/models/generation/prompt-cache.js';
 import {
   type LabelQuestion,
@@ -31,7 +31,7 @@ async function coverage(prefix: SharedPrefix, prompts: readonly (readonly number
   try {
     return await prefix.cover(loaded, prompts, undefined, LIMITS);
   } finally {
-    disposeAll([loaded.head32, loaded.factors]);
+    disposeGeneration(loaded);
   }
 }
 

@@ -88,11 +88,12 @@ export async function trainOnline(
     onEvent({ type: 'notice', message });
   }
   onEvent({ type: 'stage', message: `loading ${options.model}` });
+  const onStage = (message: string) => onEvent({ type: 'stage', message });
   const policy = await loadPolicy(opened);
   try {
     const tokenizer = tokenizerOf(policy);
     const prompts = await loadOnlinePrompts(options, tokenizer, limitsOf(policy, options), onEvent);
-    const result = await withScorer(options, given, (scorer) =>
+    const result = await withScorer({ options, given, onStage }, (scorer) =>
       trainOnPrompts({ run, policy, tokenizer, prompts, scorer, apiKey }),
     );
     const summary: OnlineTrainSummary = {
@@ -249,9 +250,9 @@ function resultOf(
   };
 }
 
-function describeRun({ run, prompts, scorer }: Inputs, maxSteps: number): string {
+function describeRun({ run, prompts }: Inputs, maxSteps: number): string {
   const { options, saved } = run;
   const from = saved === null ? '' : `, going on after step ${saved.step}`;
-  const by = options.shuffleRewards ? 'shuffled rewards' : 'rewards';
-  return `training on ${prompts.train.length} prompts for ${maxSteps} steps${from}; ${by} from ${scorer.identity}`;
+  const control = options.shuffleRewards ? ', by shuffled rewards' : '';
+  return `training on ${prompts.train.length} prompts for ${maxSteps} steps${control}${from}`;
 }

@@ -1,5 +1,6 @@
 import { Command } from 'commander';
 import { packageVersion } from '../run/package-version.js';
+import { analyzeCommand } from './analyze-command.js';
 import { chatCommand } from './chat-command.js';
 import { doctorCommand } from './doctor-command.js';
 import { evaluateCommand } from './evaluate-command.js';
@@ -51,6 +52,7 @@ export function createProgram(): Command {
     mergeCommand(),
     exportRewardCommand(),
     scoreCommand(),
+    analyzeCommand(),
     evaluateCommand(),
     setupCommand(),
     doctorCommand(),

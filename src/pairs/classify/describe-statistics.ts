@@ -13,7 +13,8 @@ export interface DescribedTable {
   rows: string[][];
 }
 
-const TYPE_NAMES: Readonly<Record<UserMessageType, string>> = {
+/** What types of messages are called in tables. */
+export const TYPE_NAMES: Readonly<Record<UserMessageType, string>> = {
   'initial-request': 'initial requests',
   'new-request': 'new requests',
   're-attempt-with-feedback': 're-attempts with feedback',

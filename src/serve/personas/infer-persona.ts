@@ -3,8 +3,9 @@
 import type { SplitConversation } from '../../data/conversation.js';
 import { Tally } from '../../data/tally.js';
 import type { ChatModel } from '../../llm/chat-model.js';
+import { unclassifiedMessages } from '../../pairs/classify/unclassified-messages.js';
 import { inferPersonas, type PersonaSettings } from '../../pairs/personas/infer-personas.js';
-import type { ClassifiedMessage, PersonaRow } from '../../pairs/rows.js';
+import type { PersonaRow } from '../../pairs/rows.js';
 import type { PendingMessage } from './user-record.js';
 
 /** How personas are inferred; see `inferPersonas`. */
@@ -47,7 +48,7 @@ async function infer(
     problem = detail === undefined ? reason : `${reason}: ${detail}`;
   });
   const known = new Map(previous === undefined ? [] : [[user, previous]]);
-  const classified = conversations.flatMap(messagesOf);
+  const classified = conversations.flatMap(unclassifiedMessages);
   const rows = inferPersonas(conversations, classified, { ...settings, previous: known }, { tally, signal });
   for await (const { persona } of rows) return { persona };
   return { problem };
@@ -72,16 +73,4 @@ function conversationsOf(user: string, messages: readonly PendingMessage[]): Spl
     }
   }
   return conversations;
-}
-
-/** The first message of a conversation is its request; what kind the others are nobody has been asked. */
-function messagesOf({ id, user, turns }: SplitConversation): ClassifiedMessage[] {
-  const messages: ClassifiedMessage[] = [];
-  for (const [turn, { role, content }] of turns.entries()) {
-    if (role !== 'user') continue;
-    const number = messages.length + 1;
-    const type = number === 1 ? 'initial-request' : 'unclassified';
-    messages.push({ ...{ conversation: id, user, turn, type, number }, characters: content.length });
-  }
-  return messages;
 }

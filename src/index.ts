@@ -263,4 +263,11 @@ export type { Metrics, TrainEvent, TrainOutcome, TrainSummary } from './train/ev
 export { type MetricsRow, readMetrics } from './train/metrics-log.js';
 export { type ResolvedTrainOptions, resolveTrainOptions, type TrainOptions } from './train/options.js';
 export { type PairLogpsOptions, pairLogps } from './train/pair-logps.js';
+export type { TrainRewardEvent, TrainRewardHooks, TrainRewardSummary } from './train/reward/events.js';
+export {
+  type ResolvedTrainRewardOptions,
+  resolveTrainRewardOptions,
+  type TrainRewardOptions,
+} from './train/reward/reward-options.js';
+export { trainReward } from './train/reward/train-reward.js';
 export { type TrainHooks, train } from './train/train.js';

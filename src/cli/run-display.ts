@@ -5,8 +5,8 @@ import type { RunPlan, StageOutlook } from '../run/plan.js';
 import type { StageEstimate } from '../run/stage.js';
 import { STAGE_TITLES, type StageName } from '../run/stage-names.js';
 import { formatNumber, formatSeconds, formatTable, shellWord } from './format.js';
+import { onlineEventPrinter } from './online-event-printer.js';
 import type { Progress } from './progress.js';
-import { eventPrinter } from './train-command.js';
 
 /** The plan as a table: what is to be done and why, and what the model will be asked. */
 export function describePlan({ folder, stages }: RunPlan): string {
@@ -79,7 +79,7 @@ function formatCount(count: number): string {
 
 /** Shows a run as it goes: a bar for the stage at work, a line for each that is done. */
 export function runPrinter(progress: Progress): (event: RunEvent) => void {
-  const showTraining = eventPrinter(progress);
+  const showTraining = onlineEventPrinter(progress);
   return (event) => {
     switch (event.type) {
       case 'plan':

@@ -2,7 +2,7 @@
 
 import type { Counts } from '../data/tally.js';
 import type { ChatUsage } from '../llm/chat-model.js';
-import type { TrainEvent } from '../train/events.js';
+import type { OnlineTrainEvent } from '../train/online/events.js';
 import type { RunPlan, StageOutlook } from './plan.js';
 import type { StageName } from './stage-names.js';
 
@@ -17,7 +17,7 @@ export type RunEvent =
   /** Something the user should know that is no error. */
   | { type: 'notice'; stage: StageName | null; message: string }
   /** What training tells. */
-  | { type: 'train'; event: TrainEvent }
+  | { type: 'train'; event: OnlineTrainEvent }
   /** A stage is done and its files are in place. */
   | {
       type: 'done';

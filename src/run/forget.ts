@@ -21,7 +21,7 @@ import { forgetInEvaluations, removeReports } from './report/forget-reports.js';
 import { readRows } from './row-files.js';
 import { classifiedSchema } from './row-schemas.js';
 import { DROPPED_FILE, existingRun, type RunFolder } from './run-folder.js';
-import { STAGE_NAMES } from './stage-names.js';
+import { isTraining, STAGE_NAMES } from './stage-names.js';
 import { candidateFacts } from './stages/candidates-stage.js';
 import { classifyFacts, STATISTICS_FILE } from './stages/classify-stage.js';
 import { conversationFacts } from './stages/conversation-facts.js';
@@ -54,14 +54,13 @@ export interface ForgetResult {
 /**
  * Removes everything of a user from a run and its trials: rows of every stage, traces of what was dropped, answers in
  * results of evaluations, what the model replied to the user's words, and reports in the run's folder as a whole. A
- * salted hash of the user stays, so that a later run on the same logs leaves the user out. Manifests and books are brought up to date, so that nothing of others is done again; training is, since
- * its pairs have changed.
+ * salted hash of the user stays, so that a later run on the same logs leaves the user out. Manifests and
+ * books are brought up to date, so that nothing of others is done again; training is, since its pairs have changed.
  *
  * What can't be removed: weights do not let go of single pairs, so adapters and models that were trained with the
  * user's pairs are named, to be deleted and trained anew. The logs themselves, copies of the run, reports elsewhere,
- * and the list of rows
- * that could not be read (which holds ids and no text, and knows no users) are not touched. The cache of reference
- * log-probabilities holds numbers under hashes, and no text.
+ * and the list of rows that could not be read (which holds ids and no text, and knows no users) are not touched. The
+ * cache of reference log-probabilities holds numbers under hashes, and no text.
  *
  * @param user As the rows name the user
  * @throws ConfigError where there is no run; PersonaDpoError (`RUN_LOCKED`) when a process works in it
@@ -105,14 +104,13 @@ async function forgetInRun(run: RunFolder, user: string): Promise<ForgetResult['
   for (const stage of STAGE_NAMES) {
     const folder = run.stage(stage);
     if (!existsSync(folder)) continue;
-    const taken =
-      stage === 'train'
-        ? await forgetInTraining(folder, isMeant)
-        : await forgetInStage(stage, folder, user, isMeant);
+    const taken = isTraining(stage)
+      ? await forgetInTraining(folder, isMeant)
+      : await forgetInStage(stage, folder, user, isMeant);
     for (const [file, rows] of Object.entries(taken.files)) {
       if (rows.length > 0) removed.push({ file: join(folder, file), rows: rows.length });
     }
-    if (stage !== 'train') await books.update(stage, taken);
+    if (!isTraining(stage)) await books.update(stage, taken);
   }
   await hashes.save();
   return removed;
@@ -208,11 +206,11 @@ async function writeStatistics(folder: string): Promise<void> {
   await writeFileAtomic(join(folder, STATISTICS_FILE), `${JSON.stringify(statistics, null, 2)}\n`);
 }
 
-/** Rows that training could not use; its quarantine holds the text of a row, from which its user is read. */
+/** What online training sampled, and rows that training could not use; its quarantine holds the text of a row, from which its user is read. */
 async function forgetInTraining(folder: string, isMeant: (row: Row) => boolean): Promise<Taken> {
   const files: Taken['files'] = {};
   for (const name of readdirSync(folder)) {
-    if (!/^(dropped|quarantine(-\d+)?)\.jsonl$/.test(name)) continue;
+    if (!/^(dropped|rollouts|quarantine(-\d+)?)\.jsonl$/.test(name)) continue;
     files[name] = await removeRows(join(folder, name), (row) => isMeant(row) || isMeant(rawRow(row)));
   }
   return { removed: { all: { out: 0, dropped: {} } }, files };
@@ -342,6 +340,7 @@ function trainedWith(run: RunFolder, user: string): TrainedWith[] {
   const earlier = run.file('earlier');
   const folders = [
     run.stage('train'),
+    run.stage('online'),
     ...(existsSync(earlier) ? readdirSync(earlier).map((name) => join(earlier, name)) : []),
   ];
   return folders.flatMap((folder) => {

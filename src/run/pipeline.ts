@@ -9,6 +9,7 @@ import type { ChatUsage } from '../llm/chat-model.js';
 import type { HubOptions } from '../models/hub-options.js';
 import { withProcessLock } from '../runtime/install/process-lock.js';
 import { makeWritableFolder, outputFiles } from '../train/output-folder.js';
+import { adoptStages } from './adopt-stages.js';
 import { runConfigToYaml } from './config/config-file.js';
 import { type ResolvedRunConfig, type RunConfig, resolveRunConfig } from './config/run-config.js';
 import type { RunEvent } from './events.js';
@@ -45,6 +46,8 @@ export interface RunHooks {
   secret?: (variable: string) => string | undefined;
   /** Opens the run's reward model. Default: on ONNX Runtime, see `openRewardModel`. */
   openReward?: OpenReward;
+  /** Folders of other runs: stages that they did with the very same are taken over. Default: none. */
+  donors?: readonly string[];
 }
 
 /** One stage of a run that has ended. */
@@ -100,9 +103,17 @@ export async function planPipeline(
  */
 export async function runPipeline(
   config: RunConfig | ResolvedRunConfig,
-  { onEvent = () => undefined, signal, hub, secret, openReward, ...range }: RangeOptions & RunHooks = {},
+  {
+    onEvent = () => undefined,
+    signal,
+    hub,
+    secret,
+    openReward,
+    donors,
+    ...range
+  }: RangeOptions & RunHooks = {},
 ): Promise<RunSummary> {
-  return await work(config, range, { onEvent, signal, hub, secret, openReward, alone: undefined });
+  return await work(config, range, { onEvent, signal, hub, secret, openReward, donors, alone: undefined });
 }
 
 /** {@link runPipeline} for the one stage that the configuration has, on files or on what lies in the folder. */
@@ -119,6 +130,7 @@ interface Work extends Required<Pick<RunHooks, 'onEvent'>> {
   hub: HubOptions | undefined;
   secret: RunHooks['secret'] | undefined;
   openReward: OpenReward | undefined;
+  donors?: readonly string[] | undefined;
   /** Given files, of a stage by itself. */
   alone: Partial<Record<InputName, string>> | undefined;
 }
@@ -126,7 +138,7 @@ interface Work extends Required<Pick<RunHooks, 'onEvent'>> {
 async function work(
   config: RunConfig | ResolvedRunConfig,
   range: RangeOptions,
-  { onEvent, signal = new AbortController().signal, alone, ...surroundings }: Work,
+  { onEvent, signal = new AbortController().signal, alone, donors = [], ...surroundings }: Work,
 ): Promise<RunSummary> {
   const started = performance.now();
   const run = setUp(config, range, surroundings, alone);
@@ -139,6 +151,7 @@ async function work(
     folder.open();
     const hashes = new FileHashes(folder.file('hashes'));
     if (alone === undefined) await writeFileAtomic(folder.file('config'), runConfigToYaml(setup.config));
+    await adoptStages({ folder, stages, donors, hashes });
     onEvent({ type: 'plan', plan: await planStages({ folder, stages, ...range, hashes }) });
     try {
       const { interrupted, stages: decided } = await runStages({
@@ -188,6 +201,7 @@ function setUp(
     }),
     forgotten: Forgotten.read(main.file('forgotten')),
     hub,
+    secret,
     limit,
     alone: alone !== undefined,
     given: alone ?? {},
@@ -218,8 +232,13 @@ function summaryOf(outlook: StageOutlook, folder: RunFolder): StageSummary {
   };
 }
 
+/** Of the last stage that trained. */
 function weightsIn(folder: RunFolder): string | null {
-  if (folder.manifest('train') === undefined) return null;
-  const paths = [outputFiles.adapter, outputFiles.model].map((name) => join(folder.stage('train'), name));
-  return paths.find((path) => existsSync(path)) ?? null;
+  for (const stage of ['online', 'train'] as const) {
+    if (folder.manifest(stage) === undefined) continue;
+    const paths = [outputFiles.adapter, outputFiles.model].map((name) => join(folder.stage(stage), name));
+    const weights = paths.find((path) => existsSync(path));
+    if (weights !== undefined) return weights;
+  }
+  return null;
 }

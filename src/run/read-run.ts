@@ -27,7 +27,7 @@ import {
   rewriteSchema,
 } from './row-schemas.js';
 import { DROPPED_FILE, type RunFolder } from './run-folder.js';
-import { STAGE_NAMES, type StageName } from './stage-names.js';
+import { isTraining, STAGE_NAMES, type StageName } from './stage-names.js';
 import { mathConversationSchema } from './stages/math-stage.js';
 import { type HandingStage, stageFiles } from './stages/setup.js';
 
@@ -174,7 +174,7 @@ const droppedSchema = z.looseObject({ id: z.string(), reason: z.string() });
 async function* droppedRows(run: RunFolder): AsyncGenerator<Dropped & { stage: StageName }, void, void> {
   for (const stage of STAGE_NAMES) {
     // Training names the rows of its own file.
-    if (stage === 'train') continue;
+    if (isTraining(stage)) continue;
     for (const name of [DROPPED_FILE, 'quarantine.jsonl']) {
       const path = join(run.stage(stage), name);
       if (!existsSync(path)) continue;

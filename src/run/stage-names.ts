@@ -12,6 +12,7 @@ export const STAGE_NAMES = [
   'rank',
   'pairs',
   'train',
+  'online',
 ] as const;
 export type StageName = (typeof STAGE_NAMES)[number];
 
@@ -29,7 +30,13 @@ export const STAGE_TITLES: Readonly<Record<StageName, string>> = {
   rank: 'rank the answers by their rewards',
   pairs: 'make preference pairs and filter them',
   train: 'train on the pairs',
+  online: 'train online: sample, rank, update',
 };
+
+/** Stages that train: they write weights instead of rows for later stages. */
+export function isTraining(stage: StageName): stage is 'train' | 'online' {
+  return stage === 'train' || stage === 'online';
+}
 
 export function isStageName(text: string): text is StageName {
   return (STAGE_NAMES as readonly string[]).includes(text);

@@ -3,7 +3,7 @@
 import type { Counts } from '../data/tally.js';
 import type { ChatUsage } from '../llm/chat-model.js';
 import type { StageProgress } from '../pairs/stage.js';
-import type { TrainEvent } from '../train/events.js';
+import type { OnlineTrainEvent } from '../train/online/events.js';
 import type { Dependencies, OutputFile } from './manifest.js';
 import type { StageName } from './stage-names.js';
 
@@ -69,7 +69,7 @@ export interface StageWork {
   signal: AbortSignal;
   onProgress(progress: StageProgress): void;
   onNotice(message: string): void;
-  onTrainEvent(event: TrainEvent): void;
+  onTrainEvent(event: OnlineTrainEvent): void;
 }
 
 export interface StageResult {

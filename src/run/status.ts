@@ -9,7 +9,7 @@ import type { ResolvedRunConfig } from './config/run-config.js';
 import type { Manifest } from './manifest.js';
 import { readProgress, type StageAtWork } from './progress-file.js';
 import { DROPPED_FILE, existingRun, type RunFolder } from './run-folder.js';
-import { STAGE_NAMES, type StageName } from './stage-names.js';
+import { isTraining, STAGE_NAMES, type StageName } from './stage-names.js';
 
 export interface StageStatus extends Pick<Manifest, 'counts' | 'usage' | 'seconds' | 'finishedAt'> {
   stage: StageName;
@@ -90,8 +90,8 @@ function plannedStages(run: RunFolder): Set<StageName> {
     if (error instanceof ConfigError) return new Set();
     throw error;
   }
-  const { sections, train } = config;
+  const { sections } = config;
   return new Set(
-    STAGE_NAMES.filter((stage) => (stage === 'train' ? train !== null : sections[stage] !== null)),
+    STAGE_NAMES.filter((stage) => (isTraining(stage) ? config[stage] : sections[stage]) !== null),
   );
 }

@@ -6,8 +6,10 @@ import type { z } from 'zod';
 import { ConfigError } from '../../errors.js';
 import { chatModelOptionsSchema } from '../../llm/chat-model-options.js';
 import { rewardModelOptionsSchema } from '../../rewards/reward-options.js';
+import { onlineOptionSet } from '../../train/online/options.js';
 import { toCodeName, toFileName } from '../../train/option-names.js';
 import { optionsFromRecord } from '../../train/options.js';
+import { onlineRunSchema } from './online-section.js';
 import { isRecord, type OptionProblem, toCodeNames, toFileNames } from './option-tree.js';
 import { type ResolvedRunConfig, resolveWith } from './run-config.js';
 import { isAsking, SECTION_NAMES, sectionSchemas } from './sections.js';
@@ -42,10 +44,10 @@ export function parseRunConfig(text: string, file: string): ReadConfig {
   const input: Record<string, unknown> = {};
   let notices: string[] = [];
   for (const [name, value] of Object.entries(source.value)) {
-    if (name === 'train' && isRecord(value)) {
-      const read = trainOptions(value, source, problems);
-      input.train = read.options;
-      notices = read.notices;
+    if ((name === 'train' || name === 'online') && isRecord(value)) {
+      const read = trainOptions(name, value, source, problems);
+      input[name] = read.options;
+      notices = [...notices, ...read.notices];
     } else input[toCodeName(name)] = sectionOptions(toCodeName(name), value, problems);
   }
   const config = resolveWith(input, (path) => source.place(path), problems);
@@ -66,19 +68,31 @@ function sectionOptions(name: string, value: unknown, problems: OptionProblem[])
   );
 }
 
-function trainOptions(value: Record<string, unknown>, source: YamlSource, problems: OptionProblem[]) {
+function trainOptions(
+  section: 'train' | 'online',
+  value: Record<string, unknown>,
+  source: YamlSource,
+  problems: OptionProblem[],
+) {
   const options: Record<string, unknown> = {};
   const notices: string[] = [];
   // One by one, so that each problem has its line.
   for (const [name, each] of Object.entries(value)) {
+    if (section === 'online' && name in onlineRunSchema.shape) {
+      options[name] = each;
+      continue;
+    }
     try {
-      const read = optionsFromRecord({ [name]: each }, 'train');
+      const read =
+        section === 'train'
+          ? optionsFromRecord({ [name]: each }, section)
+          : onlineOptionSet.fromRecord({ [name]: each }, section);
       Object.assign(options, read.options);
-      notices.push(...read.notices.map((notice) => `${source.place(['train', name])}: ${notice}`));
+      notices.push(...read.notices.map((notice) => `${source.place([section, name])}: ${notice}`));
     } catch (error) {
       if (!(error instanceof ConfigError)) throw error;
       const { problems: found = [error.message] } = error.details as { problems?: string[] };
-      for (const message of found) problems.push({ path: ['train', name], message });
+      for (const message of found) problems.push({ path: [section, name], message });
     }
   }
   return { options, notices };
@@ -86,7 +100,7 @@ function trainOptions(value: Record<string, unknown>, source: YamlSource, proble
 
 /** The text of a file that gives the same configuration again, with all options. It never holds a key. */
 export function runConfigToYaml(config: ResolvedRunConfig): string {
-  const { outputDir, seed, personaTemplate, sections, models, reward, train } = config;
+  const { outputDir, seed, personaTemplate, sections, models, reward, train, online } = config;
   const parts = [
     stringify({ output_dir: outputDir, seed, persona_template: personaTemplate }),
     reward === null ? '' : stringify({ reward: toFileNames(rewardModelOptionsSchema, reward) }),
@@ -100,6 +114,7 @@ export function runConfigToYaml(config: ResolvedRunConfig): string {
       return stringify({ [name]: { ...written, ...llm } });
     }),
     train === null ? '' : stringify({ train: trainByFileNames(train) }),
+    online === null ? '' : stringify({ online: trainByFileNames(online) }),
   ];
   return parts.filter((part) => part !== '').join('\n');
 }

@@ -8,6 +8,12 @@ import { type RewardModelOptions, rewardModelOptionsSchema } from '../../rewards
 import { expectation } from '../../train/expectation.js';
 import { toFileName } from '../../train/option-names.js';
 import { type ResolvedTrainOptions, resolveFileOptions, type TrainOptions } from '../../train/options.js';
+import {
+  ONLINE_RUN_OWNED,
+  onlineRunSchema,
+  type RunOnlineOptions,
+  resolveRunOnline,
+} from './online-section.js';
 import { isRecord, type OptionPath, type OptionProblem, toFilePath, unknownOption } from './option-tree.js';
 import {
   ASKING_STAGES,
@@ -31,9 +37,10 @@ export type RunTrainOptions = Omit<TrainOptions, 'pairs' | 'outputDir' | 'resume
 
 /**
  * What a run does, with what. A stage whose section is `true` is done with its defaults; `reconstruct`, `users`,
- * `personas`, `math` and `candidates` can be `false`, and so can `rewrite` where there are candidates. By default `users`,
- * `personas` and `rewrite` are done, `reconstruct`, `math`, `candidates` and `train` are not; `prompts` and `rank` are
- * where candidates are.
+ * `personas`, `math` and `candidates` can be `false`, and so can `rewrite` where there are candidates or online training.
+ * By default `users`, `personas` and `rewrite` are done, `reconstruct`, `math`, `candidates`, `train` and `online` are
+ * not; `prompts` are where candidates or online training are, `rank` where candidates are, and `pairs` where there is
+ * something to make them of.
  */
 export interface RunConfig {
   /** The run's folder. */
@@ -59,6 +66,7 @@ export interface RunConfig {
   rank?: boolean | Section<'rank'>;
   pairs?: boolean | Section<'pairs'>;
   train?: RunTrainOptions | false;
+  online?: RunOnlineOptions | false;
 }
 
 /** The configuration with all options; `null` for a stage that is not done. */
@@ -72,6 +80,8 @@ export interface ResolvedRunConfig {
   reward: RewardModelOptions | null;
   /** Without pairs and folders, which come from the run. */
   train: RunTrainOptions | null;
+  /** Without prompts, folders and the reward model, which come from the run. */
+  online: RunOnlineOptions | null;
 }
 
 /** What belongs to the run as a whole. */
@@ -88,6 +98,7 @@ export const TOP_NAMES = [
   'reward',
   ...SECTION_NAMES,
   'train',
+  'online',
 ] as const;
 
 /** Options of training that come from the run. */
@@ -159,11 +170,12 @@ class Resolver {
     const models = this.#models(sections);
     const reward = this.#reward();
     const train = this.#train(general);
+    const online = this.#online(general);
     if (this.#only === undefined && !this.#isOn('conversations') && !this.#isOn('math')) {
       this.#problem([], 'there is nothing to do: expected conversations, or math, or both');
     }
     const known = general ?? { outputDir: '', seed: 0, personaTemplate: null };
-    return { ...known, sections, models, reward, train };
+    return { ...known, sections, models, reward, train, online };
   }
 
   #problem(path: OptionPath, message: string): void {
@@ -209,11 +221,19 @@ class Resolver {
       case 'candidates':
         return false;
       case 'prompts':
+        return this.#isOn('candidates') || this.#isGiven('online');
       case 'rank':
         return this.#isOn('candidates');
+      case 'pairs':
+        return this.#isOn('rewrite') || this.#isOn('candidates');
       default:
         return true;
     }
+  }
+
+  /** Whether a section of training is there. */
+  #isGiven(name: 'train' | 'online'): boolean {
+    return this.#only === undefined && this.#input[name] !== undefined && !isOff(this.#input[name]);
   }
 
   /** What a stage that is on, or switched off, needs of the others. */
@@ -236,10 +256,11 @@ class Resolver {
       case 'classify':
         return this.#isOn('conversations');
       case 'pairs':
-        return true;
+        return this.#isGiven('train') || !this.#isGiven('online');
       case 'rewrite':
-        return !this.#isOn('candidates');
+        return !this.#isOn('candidates') && !this.#isGiven('online');
       case 'prompts':
+        return this.#isOn('candidates') || this.#isGiven('online');
       case 'rank':
         return this.#isOn('candidates');
       default:
@@ -294,8 +315,9 @@ class Resolver {
     if (value !== undefined && value !== null) {
       return this.#parse(rewardModelOptionsSchema.strict(), value, ['reward']) ?? null;
     }
-    if (this.#isOn('rank')) {
-      this.#problem(['reward'], 'reward is required: expected the reward model that ranks candidates');
+    if (this.#isOn('rank') || this.#isGiven('online')) {
+      const what = this.#isOn('rank') ? 'ranks candidates' : 'online training asks';
+      this.#problem(['reward'], `reward is required: expected the reward model that ${what}`);
     }
     return null;
   }
@@ -310,19 +332,56 @@ class Resolver {
     for (const name of RUN_OWNED) {
       if (value[name] !== undefined) this.#problem(['train', name], `${toFileName(name)} comes from the run`);
     }
+    if (!this.#isOn('pairs')) {
+      this.#problem(['train'], 'train needs pairs: expected rewrite, candidates, or both');
+    }
     const { seed = 0, personaTemplate = null } = general ?? {};
     const options = { seed, personaTemplate, ...value } as unknown as RunTrainOptions;
+    this.#collect('train', () => resolveRunTraining(options, { pairs: 'pairs.jsonl', outputDir: 'train' }));
+    return options;
+  }
+
+  #online(general: z.output<typeof generalSchema> | undefined): RunOnlineOptions | null {
+    const value = this.#input.online;
+    if (value === undefined || value === false || value === null) return null;
+    if (!isRecord(value)) {
+      this.#problem(['online'], `online: expected options of training, got ${JSON.stringify(value)}`);
+      return null;
+    }
+    for (const name of ONLINE_RUN_OWNED) {
+      if (value[name] === undefined) continue;
+      const from = name.startsWith('reward') ? 'the section reward' : 'the run';
+      this.#problem(['online', name], `${toFileName(name)} comes from ${from}`);
+    }
+    if (!this.#isOn('conversations'))
+      this.#problem(['online'], 'online needs conversations: expected a section of that name');
+    const { pool, ...rest } = value;
+    const own = this.#parse(onlineRunSchema, { pool }, ['online']);
+    if (own?.pool === 'curated' && !this.#isOn('candidates')) {
+      this.#problem(['online', 'pool'], 'pool: curated needs candidates: expected a section of that name');
+    }
+    const { seed = 0, personaTemplate = null } = general ?? {};
+    const trained = this.#input.train;
+    const model = isRecord(trained) && trained.model !== undefined ? { model: trained.model } : {};
+    const options = { ...own, seed, personaTemplate, ...model, ...rest } as unknown as RunOnlineOptions;
+    this.#collect('online', () =>
+      resolveRunOnline(options, { prompts: 'prompts.jsonl', outputDir: 'online' }),
+    );
+    return options;
+  }
+
+  /** The problems that a set of training options has, each at its option. */
+  #collect(section: 'train' | 'online', resolve: () => unknown): void {
     try {
-      resolveRunTraining(options, { pairs: 'pairs.jsonl', outputDir: 'train' });
+      resolve();
     } catch (error) {
       if (!(error instanceof ConfigError)) throw error;
       const { problems = [error.message] } = error.details as { problems?: string[] };
       for (const problem of problems) {
         const name = /^[a-z_]+/.exec(problem)?.[0] ?? '';
-        this.#problems.push({ path: ['train', name], message: problem });
+        this.#problems.push({ path: [section, name], message: problem });
       }
     }
-    return options;
   }
 
   #parse<Schema extends z.ZodType>(

@@ -3,12 +3,14 @@
 import { existsSync } from 'node:fs';
 import { join } from 'node:path';
 import { ConfigError } from '../../errors.js';
+import type { RunOnlineOptions } from '../config/online-section.js';
 import type { RunStage, StageInput } from '../stage.js';
 import { candidatesStage } from './candidates-stage.js';
 import { classifyStage } from './classify-stage.js';
 import { conversationsStage } from './conversations-stage.js';
 import { mathStage } from './math-stage.js';
-import { type PairInputs, pairsStage } from './pairs-stage.js';
+import { onlineStage } from './online-stage.js';
+import { type PairInputs, POOL_FILE, pairsStage } from './pairs-stage.js';
 import { personasStage } from './personas-stage.js';
 import { promptsStage } from './prompts-stage.js';
 import { rankStage } from './rank-stage.js';
@@ -45,7 +47,7 @@ const WRITERS: Readonly<Record<InputName, readonly HandingStage[]>> = {
  * @throws ConfigError where a stage has nothing to read, or a template cannot be used
  */
 export function buildStages(setup: StageSetup): RunStage[] {
-  const { sections, train } = setup.config;
+  const { sections, train, online } = setup.config;
   const stages: RunStage[] = [];
   if (sections.conversations !== null) stages.push(conversationsStage(setup, sections.conversations));
   if (sections.reconstruct !== null) {
@@ -73,6 +75,7 @@ export function buildStages(setup: StageSetup): RunStage[] {
   }
   if (sections.pairs !== null) stages.push(pairsStage(setup, sections.pairs, pairInputs(setup)));
   if (train !== null) stages.push(trainStage(setup, train, stageInput('pairs', 'pairs', setup)));
+  if (online !== null) stages.push(onlineStage(setup, online, onlinePrompts(online, setup)));
   return stages;
 }
 
@@ -120,6 +123,12 @@ function pairInputs(setup: StageSetup): PairInputs {
   const rankings = isChosen('rankings') ? inputFor('rankings', setup) : null;
   const rewrites = isChosen('rewrites') ? inputFor('rewrites', setup) : null;
   return { rewrites: rewrites ?? (rankings === null ? needed('rewrites', 'pairs', setup) : null), rankings };
+}
+
+function onlinePrompts({ pool }: RunOnlineOptions, setup: StageSetup): StageInput {
+  if (pool !== 'curated') return needed('prompts', 'online', setup);
+  const files = async () => [join(setup.folder.stage('pairs'), POOL_FILE)];
+  return { name: 'pool', from: 'pairs', files };
 }
 
 function rewriteInputs(setup: StageSetup) {

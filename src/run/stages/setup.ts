@@ -51,6 +51,8 @@ export interface StageSetup {
   rewards: RunRewards;
   forgotten: Forgotten;
   hub: HubOptions;
+  /** The value of an environment variable that holds a server's key. */
+  secret(variable: string): string | undefined;
   /** Only so many conversations, taken user by user; null for all. */
   limit: number | null;
   /** Whether one stage is done by itself, which then reads what lies in the folder. */

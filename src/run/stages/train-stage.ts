@@ -72,7 +72,7 @@ export function trainStage(setup: StageSetup, options: RunTrainOptions, pairs: S
 }
 
 /** The files of the trained weights, so that it is noticed when one is gone. */
-async function weightFiles(folder: string, weights: string): Promise<Record<string, OutputFile>> {
+export async function weightFiles(folder: string, weights: string): Promise<Record<string, OutputFile>> {
   const files: Record<string, OutputFile> = {};
   for (const name of readdirSync(weights).sort()) {
     const path = join(weights, name);

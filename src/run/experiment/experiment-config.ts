@@ -18,10 +18,10 @@ const experimentSchema = z.strictObject({
     .union([z.string().min(1), changes])
     .describe('What all variants begin from: the file of a run, from this file, or its sections.'),
   variants: z
-    .record(
-      z.string().regex(/^[\w.-]+$/, 'a name of letters, digits, dots, dashes and underscores'),
-      z.union([changes, z.null()]),
-    )
+    .record(z.string(), z.union([changes, z.null()]))
+    .refine((variants) => Object.keys(variants).every((name) => /^[\w-][\w.-]*$/.test(name)), {
+      error: 'a variant is named by letters, digits, dots, dashes and underscores',
+    })
     .refine((variants) => Object.keys(variants).length > 0, 'at least one variant')
     .describe('By name, what each changes of the run: sections and options as in its file.'),
   grid: z

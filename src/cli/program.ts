@@ -4,6 +4,7 @@ import { analyzeCommand } from './analyze-command.js';
 import { chatCommand } from './chat-command.js';
 import { doctorCommand } from './doctor-command.js';
 import { evaluateCommand } from './evaluate-command.js';
+import { experimentCommand } from './experiment-command.js';
 import { exportRewardCommand } from './export-reward-command.js';
 import { forgetCommand } from './forget-command.js';
 import { generateCommand } from './generate-command.js';
@@ -12,6 +13,7 @@ import { logpsCommand } from './logps-command.js';
 import { mergeCommand } from './merge-command.js';
 import { quickstartCommand } from './quickstart-command.js';
 import { reportCommand } from './report-command.js';
+import { rolloutsCommand } from './rollouts-command.js';
 import { runCommand } from './run-command.js';
 import { scoreCommand } from './score-command.js';
 import { serveCommand } from './serve-command.js';
@@ -20,6 +22,7 @@ import { stageCommand } from './stage-command.js';
 import { STAGE_COMMANDS } from './stage-command-help.js';
 import { statusCommand } from './status-command.js';
 import { trainCommand } from './train-command.js';
+import { trainOnlineCommand } from './train-online-command.js';
 import { trainRewardCommand } from './train-reward-command.js';
 
 /** The whole command line. Each command loads what it needs when it runs, so that help comes at once. */
@@ -38,6 +41,7 @@ export function createProgram(): Command {
   const commands = [
     quickstartCommand(),
     runCommand(),
+    experimentCommand(),
     statusCommand(),
     inspectCommand(),
     reportCommand(),
@@ -45,6 +49,8 @@ export function createProgram(): Command {
     ...STAGE_COMMANDS.map(stageCommand),
     trainCommand(),
     trainRewardCommand(),
+    trainOnlineCommand(),
+    rolloutsCommand(),
     generateCommand(),
     chatCommand(),
     logpsCommand(),

@@ -273,6 +273,16 @@ export const onlineTrainFields = {
       .default(1),
     'Steps between rows of metrics.jsonl; each holds the mean over them. Below 1 a share of all steps.',
   ),
+  saveSteps: field(
+    'Logging and saving',
+    'STEPS',
+    z
+      .number()
+      .positive()
+      .refine((x) => x < 1 || Number.isInteger(x), 'a whole number of steps, or a share below 1')
+      .default(50),
+    'Steps between checkpoints; below 1 a share of all steps.',
+  ),
   logRollouts: field(
     'Logging and saving',
     'BOOL',

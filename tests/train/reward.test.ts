@@ -5,12 +5,18 @@ import type { PreferencePair } from '../../src/data/pairs.js';
 import { tokenizePairs } from '../../src/data/tokenize.js';
 import { memory, type Tensor, tensor } from '../../src/runtime/tensor.js';
 import { loadBackbone } from '../../src/train/reward/load-backbone.js';
-import { resolveTrainRewardOptions } from '../../src/train/reward/reward-options.js';
+import { resolveTrainRewardOptions, type TrainRewardOptions } from '../../src/train/reward/reward-options.js';
 import { evaluateRewards, trainOnRewards } from '../../src/train/reward/reward-pass.js';
 import type { TrainableParameter } from '../../src/train/trainable-parameters.js';
 import { writeTinyModel } from '../support/tiny-model.js';
 import { worstError } from '../support/worst-error.js';
-import { modelBytes, openRewardWorkshop, type RewardWorkshop, wordPairs } from './reward-support.js';
+import {
+  modelBytes,
+  openRewardWorkshop,
+  type RewardRun,
+  type RewardWorkshop,
+  wordPairs,
+} from './reward-support.js';
 
 let workshop: RewardWorkshop;
 beforeAll(() => {
@@ -170,6 +176,33 @@ function moved(x: Tensor, by: (element: number) => number): Tensor {
     x.toNumbers().map((value, i) => value + by(i)),
   );
 }
+
+describe('ways that must give the same trajectory', () => {
+  const distance = (a: RewardRun, b: RewardRun): number => {
+    expect(a.rows).toHaveLength(b.rows.length);
+    return Math.max(
+      ...a.rows.flatMap((row, i) =>
+        ['loss', 'margin', 'grad_norm'].map((name) =>
+          Math.abs((row[name] as number) - (b.rows[i]![name] as number)),
+        ),
+      ),
+    );
+  };
+
+  it('a batch of 8, two of 4 accumulated, rows packed one pair at a time, activations anew', async () => {
+    const same = { trainSamplingStrategy: 'sequential', maxSteps: 4 } as const;
+    const one = await workshop.run('one', { ...same, perDeviceTrainBatchSize: 8 });
+    const ways: Partial<TrainRewardOptions>[] = [
+      { gradientAccumulationSteps: 2 },
+      { perDeviceTrainBatchSize: 8, tokenBudget: 1 },
+      { perDeviceTrainBatchSize: 8, gradientCheckpointing: true },
+    ];
+    for (const [i, way] of ways.entries()) {
+      const other = await workshop.run(`way-${i}`, { ...same, ...way });
+      expect(distance(one, other), JSON.stringify(way)).toBeLessThan(2e-5);
+    }
+  });
+});
 
 describe('the loss', () => {
   it('has margins and centering, whose gradients are those of central differences', async () => {

@@ -15,7 +15,7 @@ import { diskBytes, type LoopResult, resultOf, unstarted } from '../run-results.
 import { Trainer } from '../trainer.js';
 import { TrainingBatches } from '../training-batches.js';
 import { loadTrainingData, type TrainingData } from '../training-data.js';
-import { openTrainingRun, startState, type TrainHooks, type TrainingRun } from '../training-run.js';
+import { openTrainingRun, startState, type TrainingRun } from '../training-run.js';
 import type { TrainRewardEvent, TrainRewardHooks, TrainRewardSummary } from './events.js';
 import { openFeatures } from './features.js';
 import { loadBackbone, type RewardNetwork } from './load-backbone.js';
@@ -68,7 +68,7 @@ export async function trainReward(
 
 async function openRun(options: ResolvedTrainRewardOptions, hooks: TrainRewardHooks): Promise<Run> {
   const onEvent = hooks.onEvent ?? (() => {});
-  const run = await openTrainingRun<ResolvedTrainRewardOptions>(options, hooks as TrainHooks, {
+  const run = await openTrainingRun<ResolvedTrainRewardOptions>(options, hooks, {
     checkInputs: (checked) => {
       checkInputs({ ...checked, adapter: null, referenceAdapter: null, referenceCache: null });
       if (checked.featureCache !== null) makeWritableFolder('feature_cache', checked.featureCache);

@@ -28,9 +28,10 @@ export function forgetCommand(): Command {
     });
 }
 
-export function describeForgotten({ folder, removed, replies, trained }: ForgetResult): string {
+export function describeForgotten({ folder, removed, replies, trained, reports }: ForgetResult): string {
   const lines = removed.map(({ file, rows }) => `${file}: ${rows} ${rows === 1 ? 'row' : 'rows'} removed`);
   if (replies > 0) lines.push(`${folder}/replies: ${replies} kept replies removed`);
+  for (const report of reports) lines.push(`${report}: removed, to be written anew`);
   if (lines.length === 0) lines.push('Nothing of this user was in the run.');
   lines.push('A later run on the same logs leaves this user out.');
   if (trained.length > 0) {

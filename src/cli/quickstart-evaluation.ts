@@ -20,8 +20,8 @@ export function quickstartEvaluation(results: QuickstartResults): EvaluationResu
         note: '50% is a model that takes no notice of personas. Intervals are Wilson score intervals at 95%.',
         rowTitle: 'Pairs',
         columns: [
+          { title: 'before', unit: 'share', reference: 0.5, digits: 0 },
           { title: 'after', unit: 'share', better: 'higher', reference: 0.5, digits: 0 },
-          { title: 'before', unit: 'share', better: 'higher', reference: 0.5, digits: 0 },
         ],
         rows: [
           { label: 'all', cells: shares(all) },
@@ -57,7 +57,7 @@ export function quickstartEvaluation(results: QuickstartResults): EvaluationResu
 }
 
 function shares({ accuracy, pairs }: HeldOutScores): EvaluationCell[] {
-  return [withInterval(accuracy.after, pairs), withInterval(accuracy.before, pairs)];
+  return [withInterval(accuracy.before, pairs), withInterval(accuracy.after, pairs)];
 }
 
 function plain({ before, after }: BeforeAfter): EvaluationCell[] {

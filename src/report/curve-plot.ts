@@ -1,13 +1,11 @@
 /** Metrics over the steps of one training, or of several that are compared. */
 
 import type { Panel } from './curves.js';
-import type { Drawing, Palette } from './plot.js';
+import { type Drawing, legendFor, type Palette } from './plot.js';
 import type { ReportPlot } from './report-data.js';
 
 const WIDTH = 300;
 const HEIGHT = 180;
-/** Characters of a label beyond which labels stand under each other. */
-const LONG_LABEL = 18;
 
 interface Line {
   series: string;
@@ -98,8 +96,8 @@ function lineSpec(
     axis: { tickCount: 5 },
   };
   const style = stylesOf(lines, palette);
-  const isLong = series.some((name) => name.length > LONG_LABEL);
-  const legend = { legend: hasLegend ? (isLong ? { columns: 1, labelLimit: 280 } : {}) : null };
+  const form = { symbolType: 'stroke', symbolSize: 260, ...legendFor(series) };
+  const legend = { legend: hasLegend ? form : null };
   const color = {
     field: 'series',
     type: 'nominal' as const,

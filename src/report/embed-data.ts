@@ -56,7 +56,7 @@ export interface EmbeddedData {
 export function embedData({ runs, ...about }: ReportData): EmbeddedData {
   const packed: Record<string, string> = {};
   const put = (id: string, value: unknown) => {
-    packed[id] = gzipSync(JSON.stringify(value), { level: 9 }).toString('base64');
+    packed[id] = gzipSync(JSON.stringify(value), { level: 6 }).toString('base64');
     return id;
   };
   return {

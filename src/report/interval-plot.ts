@@ -1,7 +1,7 @@
 /** Values of an evaluation with their intervals, one row each. */
 
 import type { EvaluationColumn, EvaluationResult, EvaluationTable } from '../eval/results.js';
-import type { Drawing, Palette } from './plot.js';
+import { type Drawing, legendFor, type Palette } from './plot.js';
 
 const WIDTH = 260;
 const ROW_HEIGHT = 26;
@@ -20,8 +20,12 @@ export interface EvaluationOf {
   evaluation: EvaluationResult;
 }
 
+/** Series beyond which a drawing says less than the table. */
+const MOST_SERIES = 6;
+
 /**
- * The first column of a table that has intervals, of one run or of several.
+ * Columns of a table that have intervals. Of one run all that have the unit of the first, side by side; of several runs
+ * the last of them, since what is done last is what is compared.
  *
  * @param run Index of the run; null for a comparison
  */
@@ -30,29 +34,45 @@ export function intervalDrawing(
   index: number,
   run: number | null,
 ): Drawing | undefined {
-  const table = evaluations[0]?.evaluation.tables[index];
-  const column = table?.columns.findIndex(
-    ({ unit }, at) => unit !== 'text' && table.rows.some(({ cells }) => cells[at]?.low !== undefined),
-  );
-  if (table === undefined || column === undefined || column === -1) return undefined;
-  const title = table.columns[column]?.title ?? '';
-  const intervals = evaluations.flatMap((each) => {
-    const other = each.evaluation.tables.find((candidate) => candidate.title === table.title);
-    return other === undefined ? [] : intervalsOf(other, title, each.run);
-  });
-  const { evaluation } = evaluations[0] as EvaluationOf;
+  const [first] = evaluations;
+  const table = first?.evaluation.tables[index];
+  if (first === undefined || table === undefined) return undefined;
+  const drawn = drawnColumns(table);
+  const [column] = drawn;
+  const last = drawn.at(-1);
+  if (column === undefined || last === undefined) return undefined;
+  const isCompared = run === null;
+  const intervals = isCompared
+    ? evaluations.flatMap((each) => intervalsOf(sameTable(each, table), last.title, each.run))
+    : drawn.flatMap(({ title }) => intervalsOf(table, title, title));
+  const { name } = first.evaluation;
+  const title = isCompared || drawn.length === 1 ? `${table.title}: ${last.title}` : table.title;
   return {
-    name: `${run === null ? 'comparison' : `run-${run + 1}`}-${evaluation.name}-${index + 1}`,
+    name: `${isCompared ? 'comparison' : `run-${run + 1}`}-${name}-${index + 1}`,
     run,
     section: 'evaluation',
-    table: { evaluation: evaluation.name, index },
-    title: `${table.title}: ${title}`,
-    description: describe(`${table.title}, ${title}`, intervals, evaluations.length > 1),
-    spec: (palette) => intervalSpec(intervals, table.columns[column] as EvaluationColumn, palette),
+    table: { evaluation: name, index },
+    title,
+    description: describe(title, intervals),
+    spec: (palette) =>
+      intervalSpec(intervals, isCompared ? last : column, drawn.length > 1 && !isCompared, palette),
   };
 }
 
-function intervalsOf({ columns, rows }: EvaluationTable, title: string, series: string): Interval[] {
+function drawnColumns({ columns, rows }: EvaluationTable): EvaluationColumn[] {
+  const withIntervals = columns.filter(
+    ({ unit }, at) => unit !== 'text' && rows.some(({ cells }) => cells[at]?.low !== undefined),
+  );
+  return withIntervals.filter(({ unit }) => unit === withIntervals[0]?.unit).slice(0, MOST_SERIES);
+}
+
+function sameTable({ evaluation }: EvaluationOf, { title }: EvaluationTable): EvaluationTable | undefined {
+  return evaluation.tables.find((table) => table.title === title);
+}
+
+function intervalsOf(table: EvaluationTable | undefined, title: string, series: string): Interval[] {
+  if (table === undefined) return [];
+  const { columns, rows } = table;
   const at = columns.findIndex((column) => column.title === title);
   const scale = columns[at]?.unit === 'share' ? 100 : 1;
   return rows.flatMap(({ label, group, cells }) => {
@@ -73,12 +93,14 @@ function intervalsOf({ columns, rows }: EvaluationTable, title: string, series: 
 
 function intervalSpec(
   values: readonly Interval[],
-  { unit, reference, title }: EvaluationColumn,
+  { unit, reference, title: column }: EvaluationColumn,
+  areColumns: boolean,
   palette: Palette,
 ): ReturnType<Drawing['spec']> {
   const series = [...new Set(values.map((value) => value.series))];
   const labels = [...new Set(values.map(({ label }) => label))];
   const isMany = series.length > 1;
+  const title = areColumns ? '' : column;
   const isPercent = unit === 'share' || unit === 'percent';
   const y = {
     field: 'label',
@@ -95,12 +117,12 @@ function intervalSpec(
       domain: series,
       range: series.map((_, i) => palette.series[i % palette.series.length] as string),
     },
-    ...(isMany ? {} : { legend: null }),
+    legend: isMany ? legendFor(series) : null,
   };
   const x = (field: 'value' | 'low') => ({
     field,
     type: 'quantitative' as const,
-    title: isPercent && !/%|percent/i.test(title) ? `${title}, %` : title,
+    title: axisTitle(title, isPercent),
     scale: { zero: false, padding: 12 },
     axis: { tickCount: 6 },
   });
@@ -127,8 +149,14 @@ function intervalSpec(
   };
 }
 
-function describe(title: string, intervals: readonly Interval[], isMany: boolean): string {
+function axisTitle(title: string, isPercent: boolean): string {
+  if (!isPercent || /%|percent/i.test(title)) return title;
+  return title === '' ? '%' : `${title}, %`;
+}
+
+function describe(title: string, intervals: readonly Interval[]): string {
   const round = (value: number) => Number(value.toPrecision(4));
+  const isMany = new Set(intervals.map(({ series }) => series)).size > 1;
   const parts = intervals.map(({ label, series, value, low, high }) => {
     const name = isMany ? `${label}, ${series}` : label;
     const range = low === high ? '' : ` (${round(low)} to ${round(high)})`;

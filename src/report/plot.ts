@@ -42,6 +42,14 @@ export const DARK: Palette = {
 
 const FONT = 'system-ui, "Segoe UI", "Helvetica Neue", "DejaVu Sans", "Open Sans", Arial, sans-serif';
 
+/** Characters of a label beyond which labels stand under each other. */
+const LONG_LABEL = 16;
+
+/** What of a legend depends on its labels. */
+export function legendFor(labels: readonly string[]): { columns?: number; labelLimit?: number } {
+  return labels.some((label) => label.length > LONG_LABEL) ? { columns: 1, labelLimit: 280 } : {};
+}
+
 /** One drawing, as it looks in a palette. */
 export type Drawing = Omit<ReportPlot, 'light' | 'dark' | 'width' | 'height'> & {
   spec(palette: Palette): TopLevelSpec;

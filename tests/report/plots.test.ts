@@ -98,9 +98,9 @@ describe('drawings', () => {
     );
     const intervals = plots.at(-1);
     expect(textsOf(intervals?.light ?? '')).toEqual(
-      expect.arrayContaining(['initial turns', 'personalization, %']),
+      expect.arrayContaining(['initial turns', 'personalization', 'instruction following', '%']),
     );
-    expect(intervals?.description).toContain('initial turns: 62 (57 to 67).');
+    expect(intervals?.description).toContain('initial turns, personalization: 62 (57 to 67).');
   });
 
   test('runs are compared in the curves and evaluations that both have', async () => {

@@ -42,7 +42,7 @@ describe('what a report takes from a run', () => {
     expect(conversations?.versions.machine).toMatch(/ cores, .* GiB, /);
     expect(classify?.usage?.requests).toBeGreaterThan(0);
     expect(users?.examples).toEqual([{ reason: 'no-meaningful-feedback', id: 'dan', detail: 'No' }]);
-    expect(run.settings['llm.model']).toBe('rule');
+    expect(run.settings['classify.llm.model']).toBe('rule');
     expect(run.evaluations.map(({ name }) => name)).toEqual(['looks']);
     expect([run.pairs.length, run.pairsInAll, run.personas.length]).toEqual([12, 12, 4]);
     expect(run.personas.find(({ user }) => user === 'ann')).toMatchObject({ conversations: 3, pairs: 3 });
@@ -57,9 +57,9 @@ describe('what a report takes from a run', () => {
       conversation: 'ann-1',
       turn: 2,
       turnIs: 'follow-up',
-      made: { request: [{ role: 'user', content: 'REWRITE\nmake it shorter, I am ann' }] },
       records: [],
     });
+    expect(pair?.made?.request.at(-1)?.content).toBe('REWRITE\nmake it shorter, I am ann');
     expect(run.conversations['ann-1']?.turns).toHaveLength(5);
   });
 

@@ -18,19 +18,26 @@ export interface Wanted {
 
 export const EVERYTHING: Wanted = { text: '', user: '', source: '', leastGap: null, order: 'run' };
 
+export interface SearchHooks {
+  /** Whether something else is wanted by now. */
+  isStale(): boolean;
+  /** Told of each block of pairs that was looked through: how many were found so far, and which share is done. */
+  onProgress(found: number, share: number): void;
+}
+
 export function gapOf([, , , chosen, rejected]: ListedPair): number | null {
   return chosen === null || rejected === null ? null : chosen - rejected;
 }
 
 /**
  * Indices of the wanted pairs in the wanted order. Words are looked for in all texts, which are unpacked block by
- * block; null where `isStale` says that something else is wanted by now.
+ * block; null where something else is wanted by now.
  */
 export async function findPairs(
   run: ShownRun,
   list: readonly ListedPair[],
   wanted: Wanted,
-  isStale: () => boolean,
+  { isStale, onProgress }: SearchHooks,
 ): Promise<number[] | null> {
   let found = list.flatMap((pair, i) => (fits(pair, wanted) ? [i] : []));
   const text = wanted.text.trim().toLowerCase();
@@ -39,6 +46,7 @@ export async function findPairs(
     for (const [at, block] of run.blocks.entries()) {
       const some = found.filter((i) => Math.floor(i / run.pairsInBlock) === at);
       if (some.length === 0) continue;
+      onProgress(kept.length, at / run.blocks.length);
       const { pairs } = await unpack<PairBlock>(block);
       if (isStale()) return null;
       kept.push(

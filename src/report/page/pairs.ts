@@ -7,7 +7,7 @@ import { EVERYTHING, findPairs, gapOf, type Wanted } from './pair-filter.js';
 import { filterBar } from './pair-filter-bar.js';
 import { pairView } from './pair-view.js';
 import { plotsOf, type ShownRun } from './state.js';
-import { count, name, number } from './text.js';
+import { count, name, number, percent } from './text.js';
 import { unpack } from './unpack.js';
 
 const PAGE = 25;
@@ -85,8 +85,12 @@ class PairList {
 
   async #find(wanted: Wanted): Promise<void> {
     this.#wanted = wanted;
-    this.#status.textContent = 'Looking …';
-    const found = await findPairs(this.#run, this.#list, wanted, () => this.#wanted !== wanted);
+    const found = await findPairs(this.#run, this.#list, wanted, {
+      isStale: () => this.#wanted !== wanted,
+      onProgress: (some, share) => {
+        this.#status.textContent = `Looking … ${percent(share, 0)}, ${count(some)} so far`;
+      },
+    });
     if (found === null || this.#wanted !== wanted) return;
     this.#found = found;
     this.#page = 0;

@@ -85,10 +85,13 @@ const droppedSchema = z.looseObject({
 async function examplesOf(run: RunFolder, stage: StageName): Promise<ReportStage['examples']> {
   const path = join(run.stage(stage), DROPPED_FILE);
   const examples: ReportStage['examples'] = [];
-  // Training names the rows of its own file in a form of its own.
-  if (stage === 'train' || !existsSync(path)) return examples;
+  if (!existsSync(path)) return examples;
   const seen = new Map<string, number>();
-  for await (const { id, reason, detail } of readRows(path, droppedSchema)) {
+  for await (const row of readRows(path, z.unknown())) {
+    // Trainings name the rows of their own files in a form of their own.
+    const parsed = droppedSchema.safeParse(row);
+    if (!parsed.success) continue;
+    const { id, reason, detail } = parsed.data;
     const number = (seen.get(reason) ?? 0) + 1;
     seen.set(reason, number);
     if (number > EXAMPLES_OF_REASON) continue;

@@ -1,4 +1,8 @@
 import { Command } from 'commander';
+import { evaluateAlpacaCommand } from './evaluate-alpaca-command.js';
+import { alpacaLeaderboardCommand } from './evaluate-alpaca-leaderboard-command.js';
+import { evaluateArenaCommand } from './evaluate-arena-command.js';
+import { arenaLeaderboardCommand } from './evaluate-arena-leaderboard-command.js';
 import { compareEvaluationsCommand } from './evaluate-compare-command.js';
 import { humanStudyCommand } from './evaluate-human-study-command.js';
 import { evaluateReasoningCommand } from './evaluate-reasoning-command.js';
@@ -10,6 +14,10 @@ const evaluations: readonly (() => Command)[] = [
   compareEvaluationsCommand,
   humanStudyCommand,
   evaluateReasoningCommand,
+  evaluateAlpacaCommand,
+  alpacaLeaderboardCommand,
+  evaluateArenaCommand,
+  arenaLeaderboardCommand,
 ];
 
 /** The commands that measure what a model can do, in a file each. */

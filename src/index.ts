@@ -33,6 +33,7 @@ export {
   type PersonaTemplate,
   withPersona,
 } from './data/persona-prompt.js';
+export { type PromptRow, type ReadPromptsResult, readPrompts } from './data/prompt-rows.js';
 export { createRandom, type Random } from './data/random.js';
 export { type BadRow, type ReadPairsResult, readPairs, streamPairs } from './data/read-pairs.js';
 export { epochOrder, splitPairs } from './data/sampling.js';
@@ -56,6 +57,21 @@ export {
   ShapeError,
   TrainingError,
 } from './errors.js';
+export {
+  analyzeContexts,
+  type ContextAnalysis,
+  type DataAnalysis,
+} from './eval/analysis/analyze.js';
+export { contextOfConversation, contextOfPair, drawContexts } from './eval/analysis/contexts.js';
+export { dimensionsByRules } from './eval/analysis/dimension-rules.js';
+export { type DimensionShares, dimensionShares } from './eval/analysis/dimension-shares.js';
+export { type Diversity, diversity } from './eval/analysis/diversity.js';
+export type { Embedder } from './eval/analysis/embedder.js';
+export { embeddingMap } from './eval/analysis/embedding-map.js';
+export { judgeDimensions } from './eval/analysis/judge-dimensions.js';
+export { type LocalEmbedderOptions, openLocalEmbedder } from './eval/analysis/local-embedder.js';
+export { type AnalysisOptions, analysisOptionsSchema } from './eval/analysis/options.js';
+export { type ServerEmbedderOptions, serverEmbedder } from './eval/analysis/server-embedder.js';
 export * as oracle from './kernels/oracle/index.js';
 export type {
   ChatModel,
@@ -261,6 +277,14 @@ export type { AnswerEvent, AnswerRequest, ServedModel } from './serve/served-mod
 export { type RunningServer, type StartServerOptions, startServer } from './serve/start-server.js';
 export type { Metrics, TrainEvent, TrainOutcome, TrainSummary } from './train/events.js';
 export { type MetricsRow, readMetrics } from './train/metrics-log.js';
+export type { OnlineTrainEvent, OnlineTrainSummary } from './train/online/events.js';
+export {
+  type OnlineTrainOptions,
+  type ResolvedOnlineTrainOptions,
+  resolveOnlineTrainOptions,
+} from './train/online/options.js';
+export { type RolloutRow, readRollouts } from './train/online/rollout-log.js';
+export { type OnlineTrainHooks, trainOnline } from './train/online/train-online.js';
 export { type ResolvedTrainOptions, resolveTrainOptions, type TrainOptions } from './train/options.js';
 export { type PairLogpsOptions, pairLogps } from './train/pair-logps.js';
 export type { TrainRewardEvent, TrainRewardHooks, TrainRewardSummary } from './train/reward/events.js';

@@ -16,8 +16,8 @@ export interface CliOptions {
   env?: Record<string, string>;
   /** What comes on standard input. Default: nothing. */
   input?: string;
-  /** Sends a signal once, when this text has come on standard error. */
-  signalAt?: { text: string; signal: NodeJS.Signals };
+  /** Sends a signal once, when this text has come on standard error, or on standard output where `on` says so. */
+  signalAt?: { text: string; signal: NodeJS.Signals; on?: 'stderr' | 'stdout' };
 }
 
 /** Runs the command as a user would, from the sources. */
@@ -31,13 +31,20 @@ export function runCli(args: readonly string[], options: CliOptions = {}): Promi
     );
     let stdout = '';
     let stderr = '';
-    child.stdout.setEncoding('utf8').on('data', (text: string) => (stdout += text));
     let signalled = false;
-    child.stderr.setEncoding('utf8').on('data', (text: string) => {
-      stderr += text;
-      if (signalAt === undefined || signalled || !stderr.includes(signalAt.text)) return;
+    const signal = (on: 'stderr' | 'stdout', written: string) => {
+      if (signalAt === undefined || signalled || (signalAt.on ?? 'stderr') !== on) return;
+      if (!written.includes(signalAt.text)) return;
       signalled = true;
       child.kill(signalAt.signal);
+    };
+    child.stdout.setEncoding('utf8').on('data', (text: string) => {
+      stdout += text;
+      signal('stdout', stdout);
+    });
+    child.stderr.setEncoding('utf8').on('data', (text: string) => {
+      stderr += text;
+      signal('stderr', stderr);
     });
     child.on('error', reject).on('close', (code, signal) => resolve({ code, signal, stdout, stderr }));
     child.stdin.on('error', () => undefined).end(input);

@@ -2,7 +2,7 @@
 import { type Boxed, boxesIn } from './boxed.js';
 import { MAX_ANSWER_CHARACTERS, MAX_SEARCHED_CHARACTERS } from './limits.js';
 import { parseAnswer } from './parser.js';
-import { isSeparator } from './words.js';
+import { functionNamed, isPercent, isSeparator, isUnit } from './words.js';
 
 /** Words before an answer: `The final answer is`, `Answer:`, `Final Answer: The largest n is`. */
 const ANNOUNCEMENT = /\b(?:final\s+answer|answer)\**\s*(?:is|are|:|=)\**\s*:?\s*/gi;
@@ -137,9 +137,19 @@ const SHORT = 200;
 function whole(text: string): string | undefined {
   const trimmed = text.trim().replace(/^["'“]+|["'”]+$/g, '');
   if (trimmed === '' || trimmed.length > SHORT) return undefined;
-  // Words are letters multiplied to a parser; as a whole only what is written as mathematics counts.
-  const isMathematics = !/(?<!\\)\b[a-zA-Z]{3,}\b/.test(
-    trimmed.replaceAll(/\\(?:text|mbox|mathrm)\s*\{[^{}]*\}/g, ''),
+  return !hasWords(trimmed) && parseAnswer(trimmed) !== undefined ? trimmed : undefined;
+}
+
+/** Words are letters multiplied to a parser; as a whole only what is written as mathematics counts. */
+function hasWords(text: string): boolean {
+  const bare = text.replaceAll(
+    /\\(?:text|mbox|mathrm)\s*\{[^{}]*\}|\\[a-zA-Z]+|(?<=[\d)])(?:or|and)(?=[A-Z(])/g,
+    ' ',
   );
-  return isMathematics && parseAnswer(trimmed) !== undefined ? trimmed : undefined;
+  return (bare.match(/[a-zA-Z]{2,}/g) ?? []).some((word) => {
+    if (functionNamed(word) !== undefined || isUnit(word) || isPercent(word) || isSeparator(word))
+      return false;
+    // AB is a line, dx a differential: letters of a formula, unless they stand apart like words do.
+    return word.length > 2 || new RegExp(`(?:^|\\s)${word}(?=[\\s.,;:!?]|$)`).test(bare);
+  });
 }

@@ -32,11 +32,16 @@ describe('the final answer', () => {
     ['2/3', '2/3'],
     ['Therefore Alice wins with probability 2/3.', '2/3'],
     ['x \\ge 5', 'x \\ge 5'],
+    ['It is 2.', '2'],
+    ['12 cm', '12 cm'],
+    ['AB=4, CD=5', 'AB=4, CD=5'],
+    ['sin(x) + 1', 'sin(x) + 1'],
   ])('of %j', (response, expected) => expect(finalAnswer(response)).toBe(expected));
 
   test('is not made up', () => {
     expect(finalAnswer('I do not know.')).toBeUndefined();
     expect(finalAnswer('')).toBeUndefined();
+    expect(finalAnswer('I am')).toBeUndefined();
     expect(finalAnswer('AZYUK2A is the code of the station')).toBeUndefined();
   });
 });

@@ -33,7 +33,7 @@ export {
   type PersonaTemplate,
   withPersona,
 } from './data/persona-prompt.js';
-export { type PromptRow, type ReadPromptsResult, readPrompts } from './data/prompt-rows.js';
+export { type PromptRow as PromptFileRow, type ReadPromptsResult, readPrompts } from './data/prompt-rows.js';
 export { createRandom, type Random } from './data/random.js';
 export { type BadRow, type ReadPairsResult, readPairs, streamPairs } from './data/read-pairs.js';
 export { epochOrder, splitPairs } from './data/sampling.js';

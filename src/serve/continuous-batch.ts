@@ -4,8 +4,9 @@ import { createRandom, type Random } from '../data/random.js';
 import { createStreamDecoder, type StreamDecoder } from '../data/stream-decoder.js';
 import type { Tokenizer } from '../data/tokenizer.js';
 import { Channel } from '../llm/channel.js';
-import { type ChoiceScratch, choiceScratch, drawToken } from '../models/generation/choose-token.js';
 import { DecodeBatch } from '../models/generation/decode-batch.js';
+import { drawTokens } from '../models/generation/draw-tokens.js';
+import type { Sampling } from '../models/generation/options.js';
 import { type GenerationModel, LIMITS, promptCache } from '../models/generation/prompt-cache.js';
 import type { Scores } from '../models/generation/scores.js';
 import { SharedPrefix } from '../models/generation/shared-prefix.js';
@@ -63,7 +64,6 @@ export class ContinuousBatch {
   readonly #tokenizer: Tokenizer;
   readonly #limits: BatchLimits;
   readonly #stopTokens: ReadonlySet<number>;
-  readonly #scratch: ChoiceScratch;
   readonly #batch: DecodeBatch;
   readonly #prefix = new SharedPrefix();
   readonly #closing = new AbortController();
@@ -78,7 +78,6 @@ export class ContinuousBatch {
     this.#limits = limits;
     const { config } = loaded.model;
     this.#stopTokens = new Set([...config.eosTokenIds, ...tokenizer.stopTokenIds]);
-    this.#scratch = choiceScratch(config.vocabSize);
     this.#batch = new DecodeBatch(loaded);
   }
 
@@ -184,7 +183,7 @@ export class ContinuousBatch {
     // Should computing the prompts fail, they end with the others.
     this.#active.push(...sequences);
     const caches = await promptCache(this.#loaded, prompts, this.#closing.signal, LIMITS, this.#prefix);
-    this.#take(sequences, rows, await this.#batch.add(caches, rows));
+    await this.#take(sequences, rows, await this.#batch.add(caches, rows));
   }
 
   #sequence(job: Job, sample: number): Sequence {
@@ -199,7 +198,7 @@ export class ContinuousBatch {
   async #step(): Promise<void> {
     const sequences = [...this.#active];
     const scores = await this.#batch.step(Int32Array.from(sequences, ({ lastId }) => lastId));
-    this.#take(
+    await this.#take(
       sequences,
       sequences.map((_, row) => row),
       scores,
@@ -207,26 +206,14 @@ export class ContinuousBatch {
   }
 
   /** The next token of each sequence from its row of the scores, which are freed. */
-  #take(sequences: readonly Sequence[], rows: readonly number[], scores: Scores): void {
-    const weights = new Map<number, Float32Array>();
-    const weightsAt = (temperature: number, row: number): Float32Array => {
-      const all = weights.get(temperature) ?? scores.weights(temperature);
-      weights.set(temperature, all);
-      const size = this.#scratch.ids.length;
-      return all.subarray(row * size, (row + 1) * size);
-    };
+  async #take(sequences: readonly Sequence[], rows: readonly number[], scores: Scores): Promise<void> {
+    const open = sequences.flatMap((sequence, index) =>
+      isAlive(sequence) ? [{ ...drawOf(sequence), row: rows[index] as number, sequence }] : [],
+    );
     try {
-      for (const [index, sequence] of sequences.entries()) {
-        if (sequence.ended || sequence.job.cancelled) continue;
-        const row = rows[index]!;
-        const { temperature, topP, topK } = sequence.job.sampling;
-        const cuts = { topP, topK, minP: 0 };
-        const id =
-          temperature === 0
-            ? scores.best[row]!
-            : drawToken(weightsAt(temperature, row), cuts, sequence.random, this.#scratch);
-        this.#addToken(sequence, id);
-      }
+      if (open.length === 0) return;
+      const drawn = await drawTokens(scores, open);
+      for (const [index, { id }] of drawn.entries()) this.#addToken(open[index]!.sequence, id);
     } finally {
       scores.dispose();
     }
@@ -278,3 +265,18 @@ export class ContinuousBatch {
 function isAlive({ ended, job }: Sequence): boolean {
   return !ended && !job.cancelled;
 }
+
+/** Colder than this, nothing but the likeliest token is ever drawn. */
+const COLDEST = 1e-6;
+
+function drawOf({ job, random }: Sequence) {
+  const { temperature, topP, topK } = job.sampling;
+  const sampling: Sampling = {
+    ...{ topP, topK, minP: 0, repetitionPenalty: 1 },
+    temperature: temperature < COLDEST ? 0 : temperature,
+  };
+  return { sampling, random, seen: NONE };
+}
+
+/** What has been said matters to penalties alone, of which there are none. */
+const NONE: ReadonlySet<number> = new Set();

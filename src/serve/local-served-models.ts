@@ -4,10 +4,10 @@ import { encodePrompt, requireTemplate } from '../data/prompt.js';
 import type { Tokenizer } from '../data/tokenizer.js';
 import { CheckpointError, ConfigError, DataError, LlmApiError } from '../errors.js';
 import { loadAdapter } from '../models/adapter-files.js';
-import { loadForGeneration } from '../models/generation/generate.js';
+import { disposeGeneration, loadForGeneration } from '../models/generation/generate.js';
 import type { GenerationModel } from '../models/generation/prompt-cache.js';
 import type { LoadedModel } from '../models/load-model.js';
-import { disposeAll, shareTensor } from '../runtime/tensor.js';
+import { disposeAll, shareTensor, type Tensor } from '../runtime/tensor.js';
 import { type BatchLimits, ContinuousBatch } from './continuous-batch.js';
 import type { AnswerEvent, AnswerRequest, ServedModel } from './served-model.js';
 
@@ -51,7 +51,7 @@ export function localServedModels(
     }
   }
   if (name in adapters) throw new ConfigError(`Two models have the name ${name}; give one of them another.`);
-  const variants = openVariants(loaded, name, adapters);
+  const variants = openVariants(loaded, name, adapters, maxBatch);
   const batches = variants.map(
     ({ generation }) => new ContinuousBatch(generation, tokenizer, { maxBatch, batchTokens }),
   );
@@ -59,7 +59,7 @@ export function localServedModels(
     models: variants.map((variant, i) => served(variant, batches[i]!, tokenizer, maxBatch)),
     async close(reason = new Error('the server has ended')) {
       await Promise.all(batches.map((batch) => batch.close(reason)));
-      for (const { generation } of variants) disposeVariant(generation);
+      for (const { generation } of variants) disposeGeneration(generation);
     },
   };
 }
@@ -74,23 +74,24 @@ function openVariants(
   { model }: LoadedModel,
   name: string,
   adapters: Readonly<Record<string, string>>,
+  maxBatch: number,
 ): Variant[] {
-  const own = loadForGeneration(model, true);
+  const own = loadForGeneration(model, true, maxBatch);
   const variants: Variant[] = [{ name, generation: own }];
   const attached = model.detach();
   try {
     for (const [adapterName, folder] of Object.entries(adapters)) {
       const adapter = loadAdapter(folder, model.config);
       model.attach(adapter);
-      const { head32, ...generation } = loadForGeneration(model, true);
-      // One output layer in float32 is enough for all.
-      head32.dispose();
-      variants.push({ name: adapterName, generation: { ...generation, head32: shareTensor(own.head32) } });
+      const { head32, copies, ...generation } = loadForGeneration(model, true, maxBatch);
+      // What is copied of the weights once is enough for all.
+      disposeAll([head32, copies]);
+      variants.push({ name: adapterName, generation: { ...generation, ...sharedCopies(own) } });
       model.detach()?.dispose();
     }
     return variants;
   } catch (error) {
-    for (const { generation } of variants) disposeVariant(generation);
+    for (const { generation } of variants) disposeGeneration(generation);
     throw error;
   } finally {
     if (model.adapter !== null) model.detach()?.dispose();
@@ -98,8 +99,10 @@ function openVariants(
   }
 }
 
-function disposeVariant({ head32, factors }: GenerationModel): void {
-  disposeAll([head32, factors]);
+function sharedCopies({ head32, copies }: GenerationModel): Pick<GenerationModel, 'head32' | 'copies'> {
+  const shared = (tensors: Readonly<Record<string, Tensor>>) =>
+    Object.fromEntries(Object.entries(tensors).map(([name, tensor]) => [name, shareTensor(tensor)]));
+  return { head32: shareTensor(head32), copies: copies.map(shared) };
 }
 
 function served(

@@ -44,7 +44,7 @@ export async function openLocalEmbedder({
   const ready = existsSync(join(folder, 'onnx', 'model.onnx'))
     ? resolve(folder)
     : await exportBert(folder, cacheDir);
-  const { AutoModel, AutoTokenizer, env, mean_pooling } = await loadTransformers();
+  const { AutoModel, AutoTokenizer, env, mean_pooling, Tensor } = await loadTransformers();
   env.allowRemoteModels = false;
   env.allowLocalModels = true;
   env.localModelPath = dirname(ready);
@@ -63,10 +63,14 @@ export async function openLocalEmbedder({
       for (let start = 0; start < order.length; start += BATCH) {
         signal?.throwIfAborted();
         const batch = order.slice(start, start + BATCH);
-        const words = batch.map((index) => texts[index]!);
-        const inputs = tokenizer(words, { padding: true, truncation: true, max_length: most });
-        const { last_hidden_state: hidden } = await model(inputs);
-        const pooled = mean_pooling(hidden, inputs.attention_mask);
+        const ids = batch.map((index) => shortened(tokenizer.encode(texts[index]!), most));
+        const { ids: inputIds, mask, types, shape } = padded(ids, tokenizer.pad_token_id ?? 0);
+        const tensor = (data: BigInt64Array) => new Tensor('int64', data, shape);
+        const attentionMask = tensor(mask);
+        const { last_hidden_state: hidden } = await model({
+          ...{ input_ids: tensor(inputIds), attention_mask: attentionMask, token_type_ids: tensor(types) },
+        });
+        const pooled = mean_pooling(hidden, attentionMask);
         const size = pooled.dims[1] as number;
         for (const [row, index] of batch.entries()) {
           const vector = normalized((pooled.data as Float32Array).slice(row * size, (row + 1) * size));
@@ -92,6 +96,27 @@ async function loadTransformers() {
       { cause },
     );
   }
+}
+
+/** Tokens that are read; the last one ends the text, and stays. */
+function shortened(ids: number[], most: number): number[] {
+  return ids.length <= most ? ids : [...ids.slice(0, most - 1), ids.at(-1) as number];
+}
+
+/** A batch as a BERT takes it, `[B, T]`. */
+function padded(batch: readonly number[][], padding: number) {
+  const longest = Math.max(...batch.map(({ length }) => length));
+  const fill = (of: (ids: readonly number[], at: number) => number) =>
+    BigInt64Array.from(
+      batch.flatMap((ids) => Array.from({ length: longest }, (_, at) => of(ids, at))),
+      BigInt,
+    );
+  return {
+    ids: fill((ids, at) => ids[at] ?? padding),
+    mask: fill((ids, at) => Number(at < ids.length)),
+    types: fill(() => 0),
+    shape: [batch.length, longest],
+  };
 }
 
 /** Tokens that the model was made for; `tokenizer_config.json` tells the most that it takes at all. */

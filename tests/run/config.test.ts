@@ -58,12 +58,37 @@ describe('a configuration', () => {
     expect(done).toEqual(['math', 'rewrite', 'pairs']);
   });
 
+  test('takes the way of user-based rewards where candidates are asked for, beside that of rewrites or alone', () => {
+    const reward = 'reward: {model: rewards}\n';
+    const { config } = read(`${BASE}${reward}seed: 3\ncandidates: {samples: 8, llm: {batch_size: 4}}\n`);
+    expect(config.sections.prompts).toMatchObject({ prompts: 'initial', seed: 3 });
+    expect(config.sections.candidates).toMatchObject({ samples: 8, temperature: 0.6, topP: 0.9, seed: 3 });
+    expect(config.sections.rank).toEqual({ rewards: 'user-based', compare: false });
+    expect(config.sections.rewrite).not.toBeNull();
+    expect(config.reward).toMatchObject({ model: 'rewards', executionProvider: 'auto' });
+    expect(config.models.candidates).toMatchObject({ model: 'small', batchSize: 4 });
+    const alone = read(`${BASE}${reward}candidates: true\nrewrite: false\n`).config.sections;
+    expect([alone.rewrite, alone.pairs === null]).toEqual([null, false]);
+    const neither = read(BASE).config;
+    expect([neither.reward, neither.sections.prompts, neither.sections.rank]).toEqual([null, null, null]);
+  });
+
+  test('trains online on the prompts, with the reward model of the run', () => {
+    const online = 'reward: {model: rewards}\nonline:\n  model: small\n  max_completion_length: 64\n';
+    const { config } = read(`${BASE}seed: 3\n${online}rewrite: false\n`);
+    expect(config.online).toMatchObject({ model: 'small', maxNewTokens: 64, pool: 'all', seed: 3 });
+    expect(config.sections.prompts).not.toBeNull();
+    expect([config.sections.pairs, config.sections.candidates]).toEqual([null, null]);
+    const both = read(`${BASE}train: {model: big}\nonline: {beta: 0.02}\nreward: {model: rewards}\n`).config;
+    expect(both.online).toMatchObject({ model: 'big', beta: 0.02 });
+  });
+
   test('takes TRL names for training, with the seed and the persona template of the run', () => {
     const { config, notices } = read(
-      `${BASE}seed: 3\npersona_template: p.jinja\ntrain:\n  model: small\n  bf16: true\n  optim: adamw_torch\n`,
+      `${BASE}seed: 3\npersona_template: p.jinja\ntrain:\n  model: small\n  bf16: true\n  optim_args: null\n`,
     );
     expect(config.train).toMatchObject({ dtype: 'bfloat16', seed: 3, personaTemplate: 'p.jinja' });
-    expect(notices).toEqual([expect.stringMatching(/^run\.yaml:12: optim/)]);
+    expect(notices).toEqual([expect.stringMatching(/^run\.yaml:12: optim_args/)]);
   });
 
   test.each([
@@ -101,6 +126,51 @@ describe('a configuration', () => {
       'personas that are given nowhere',
       `${BASE}personas:\n  method: given\n`,
       'run.yaml:8: file is required: method given takes the personas from it',
+    ],
+    [
+      'candidates that nothing ranks',
+      `${BASE}candidates: true\n`,
+      expect.stringContaining('reward is required: expected the reward model that ranks candidates'),
+    ],
+    [
+      'a ranking of nothing',
+      `${BASE}rank: true\n`,
+      'run.yaml:7: rank needs candidates: expected a section of that name',
+    ],
+    [
+      'pairs of nothing',
+      `${BASE}rewrite: false\n`,
+      'run.yaml:7: rewrite is needed by what comes after it; use until to end a run before it',
+    ],
+    [
+      'an option of the reward model',
+      `${BASE}reward:\n  model: m\n  tokens: 1\n`,
+      expect.stringContaining('run.yaml:9: unknown option tokens'),
+    ],
+    [
+      'a threshold inside the pairs',
+      `${BASE}pairs:\n  user_based:\n    share: 2\n`,
+      'run.yaml:9: user_based.share: expected a number of at most 1, got 2',
+    ],
+    [
+      'a curated pool without candidates',
+      `${BASE}reward: {model: m}\nonline:\n  model: m\n  pool: curated\n`,
+      'run.yaml:10: pool: curated needs candidates: expected a section of that name',
+    ],
+    [
+      'prompts of its own for online training',
+      `${BASE}reward: {model: m}\nonline:\n  model: m\n  prompts: p.jsonl\n  reward_model: r\n`,
+      'run.yaml:11: reward_model comes from the section reward',
+    ],
+    [
+      'online training without rewards',
+      `${BASE}online: {model: m}\n`,
+      'run.yaml: reward is required: expected the reward model that online training asks',
+    ],
+    [
+      'training without pairs',
+      `${BASE}reward: {model: m}\nonline: {model: m}\nrewrite: false\ntrain:\n  model: m\n`,
+      'run.yaml:10: train needs pairs: expected rewrite, candidates, or both',
     ],
     [
       'training on pairs of its own',
@@ -150,7 +220,7 @@ describe('a configuration', () => {
 
   test('is the same again when it is read from what was written of it', () => {
     const { config } = read(
-      `${BASE}reconstruct: true\nclassify:\n  llm: {kind: server, base_url: "http://127.0.0.1:1/v1", model: m, extra_body: {a_b: {cD: 1}}}\ntrain:\n  model: m\n  learning_rate: 1.0e-6\n`,
+      `${BASE}reconstruct: true\nclassify:\n  llm: {kind: server, base_url: "http://127.0.0.1:1/v1", model: m, extra_body: {a_b: {cD: 1}}}\nreward: {model: r, batch_tokens: 4096}\ncandidates: {samples: 4}\npairs: {user_based: {max_reward_gap: null, share: 0.5}}\ntrain:\n  model: m\n  learning_rate: 1.0e-6\nonline: {pool: curated, max_new_tokens: 64}\n`,
     );
     const again = parseRunConfig(runConfigToYaml(config), 'config.yaml').config;
     const plain = (value: unknown) => JSON.parse(JSON.stringify(value)) as unknown;

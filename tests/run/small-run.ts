@@ -66,6 +66,10 @@ export function ruleReply({ body }: Asked): string {
   if (kind === 'MEANINGFUL') return rest.some((text) => text.includes('I am dan')) ? 'No' : 'Yes';
   if (kind === 'PERSONA') return '- Wants short answers\n- Wants no lists';
   if (kind === 'REWRITE') return `Here is the brief form for someone who said ${current}.`;
+  // With a persona in the context: a candidate, another one by another seed.
+  if (body.messages?.[0]?.role === 'system') {
+    return `${'Long and winding '.repeat(((body.seed as number) % 5) + 1)}answer to: ${kind}`;
+  }
   return `An answer to: ${current || kind}`;
 }
 
@@ -157,7 +161,7 @@ export async function doSmallRun(
   {
     change,
     ...options
-  }: RangeOptions & Pick<RunHooks, 'signal'> & { change?: (text: string) => string } = {},
+  }: RangeOptions & Pick<RunHooks, 'signal' | 'openReward'> & { change?: (text: string) => string } = {},
 ): Promise<SmallOutcome> {
   const events: RunEvent[] = [];
   const summary = await runPipeline(configOf(run, change), {

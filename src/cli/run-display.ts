@@ -4,8 +4,10 @@ import type { RunSummary, StageSummary } from '../run/pipeline.js';
 import type { RunPlan, StageOutlook } from '../run/plan.js';
 import type { StageEstimate } from '../run/stage.js';
 import { STAGE_TITLES, type StageName } from '../run/stage-names.js';
+import type { TrainEvent } from '../train/events.js';
 import { formatNumber, formatSeconds, formatTable, shellWord } from './format.js';
-import { onlineEventPrinter } from './online-event-printer.js';
+import { eventPrinter } from './train-command.js';
+import { onlineEventPrinter } from './train-online-command.js';
 import type { Progress } from './progress.js';
 
 /** The plan as a table: what is to be done and why, and what the model will be asked. */
@@ -79,7 +81,9 @@ function formatCount(count: number): string {
 
 /** Shows a run as it goes: a bar for the stage at work, a line for each that is done. */
 export function runPrinter(progress: Progress): (event: RunEvent) => void {
-  const showTraining = onlineEventPrinter(progress);
+  const showOffline = eventPrinter(progress);
+  const showOnline = onlineEventPrinter(progress);
+  let stage: StageName | undefined;
   return (event) => {
     switch (event.type) {
       case 'plan':
@@ -89,6 +93,7 @@ export function runPrinter(progress: Progress): (event: RunEvent) => void {
         progress.line(`${event.stage}: up to date`);
         return;
       case 'stage': {
+        stage = event.stage;
         const { reasons, estimate } = event.outlook;
         const asked = estimate ? `; at most about ${describeEstimate(estimate)}` : '';
         progress.end();
@@ -105,7 +110,8 @@ export function runPrinter(progress: Progress): (event: RunEvent) => void {
         progress.line(`note: ${event.message}`);
         return;
       case 'train':
-        showTraining(event.event);
+        if (stage === 'online') showOnline(event.event);
+        else showOffline(event.event as TrainEvent);
         return;
       case 'done': {
         const { stage, counts, seconds, same } = event;

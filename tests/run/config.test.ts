@@ -244,12 +244,15 @@ describe('a configuration', () => {
   });
 });
 
-test('the example of a real setting is valid, with neither data nor server', async () => {
-  const { config } = readRunConfig('examples/wildchat/config.yaml');
+const FROM_LOGS = ['conversations', 'reconstruct', 'classify', 'users', 'personas'];
+
+test.each([
+  ['config', [...FROM_LOGS, 'rewrite', 'pairs', 'train']],
+  ['user-based-rewards', [...FROM_LOGS, 'prompts', 'candidates', 'rank', 'pairs', 'online']],
+])('the example of a real setting is valid, with neither data nor server: %s', async (name, expected) => {
+  const { config } = readRunConfig(`examples/wildchat/${name}.yaml`);
   const { stages } = await planPipeline(config);
   expect(stages.map(({ stage, state }) => `${stage} ${state}`)).toEqual(
-    ['conversations', 'reconstruct', 'classify', 'users', 'personas', 'rewrite', 'pairs', 'train'].map(
-      (stage) => `${stage} to-do`,
-    ),
+    expected.map((stage) => `${stage} to-do`),
   );
 });

@@ -34,7 +34,7 @@ export function mathStage(section: SectionOptions<'math'>): RunStage {
   const solutions = givenFiles('solutions', input);
   return quietStage({
     name: 'math',
-    version: 1,
+    version: 2,
     options,
     templates: { math_problem: problem.source, math_feedback: feedback.source },
     inputs: [solutions],

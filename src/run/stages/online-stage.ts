@@ -47,6 +47,7 @@ export function onlineStage(setup: StageSetup, options: RunOnlineOptions, prompt
       const { onTrainEvent: onEvent, signal } = work;
       const summary = await trainOnline(resolved, { onEvent, signal, hub, secret, scorer });
       if (summary.outcome === 'interrupted') work.signal.throwIfAborted();
+      for (const { message } of summary.warnings) work.onNotice(message);
       const { bad, dropped } = summary.prompts;
       return {
         outputs: summary.weights === null ? {} : await weightFiles(work.folder, summary.weights.path),

@@ -23,39 +23,52 @@ export interface EvaluationOf {
 /** Series beyond which a drawing says less than the table. */
 const MOST_SERIES = 6;
 
-/**
- * Columns of a table that have intervals. Of one run all that have the unit of the first, side by side; of several runs
- * the last of them, since what is done last is what is compared.
- *
- * @param run Index of the run; null for a comparison
- */
-export function intervalDrawing(
-  evaluations: readonly EvaluationOf[],
-  index: number,
-  run: number | null,
-): Drawing | undefined {
+/** Columns of a run's table that have intervals, and the unit of the first of them, side by side. */
+export function intervalDrawing(of: EvaluationOf, index: number, run: number): Drawing[] {
+  const table = of.evaluation.tables[index];
+  const columns = table === undefined ? [] : drawnColumns(table);
+  const [first] = columns;
+  if (table === undefined || first === undefined) return [];
+  const intervals = columns.flatMap(({ title }) => intervalsOf(table, title, title));
+  const isMany = columns.length > 1;
+  const title = isMany ? table.title : `${table.title}: ${first.title}`;
+  return [
+    {
+      ...place(of, index, run),
+      title,
+      description: describe(title, intervals),
+      spec: (palette) => intervalSpec(intervals, isMany ? { ...first, title: '' } : first, palette),
+    },
+  ];
+}
+
+/** The same table of several runs: a drawing of each column that has intervals. */
+export function comparedIntervalDrawings(evaluations: readonly EvaluationOf[], index: number): Drawing[] {
   const [first] = evaluations;
   const table = first?.evaluation.tables[index];
-  if (first === undefined || table === undefined) return undefined;
-  const drawn = drawnColumns(table);
-  const [column] = drawn;
-  const last = drawn.at(-1);
-  if (column === undefined || last === undefined) return undefined;
-  const isCompared = run === null;
-  const intervals = isCompared
-    ? evaluations.flatMap((each) => intervalsOf(sameTable(each, table), last.title, each.run))
-    : drawn.flatMap(({ title }) => intervalsOf(table, title, title));
-  const { name } = first.evaluation;
-  const title = isCompared || drawn.length === 1 ? `${table.title}: ${last.title}` : table.title;
+  if (first === undefined || table === undefined) return [];
+  return drawnColumns(table).map((column, at) => {
+    const { name, ...where } = place(first, index, null);
+    const title = `${table.title}: ${column.title}`;
+    const intervals = evaluations.flatMap((each) =>
+      intervalsOf(sameTable(each, table), column.title, each.run),
+    );
+    return {
+      ...where,
+      name: `${name}-${at + 1}`,
+      title,
+      description: describe(title, intervals),
+      spec: (palette) => intervalSpec(intervals, column, palette),
+    };
+  });
+}
+
+function place({ evaluation: { name } }: EvaluationOf, index: number, run: number | null) {
   return {
-    name: `${isCompared ? 'comparison' : `run-${run + 1}`}-${name}-${index + 1}`,
+    name: `${run === null ? 'comparison' : `run-${run + 1}`}-${name}-${index + 1}`,
     run,
-    section: 'evaluation',
+    section: 'evaluation' as const,
     table: { evaluation: name, index },
-    title,
-    description: describe(title, intervals),
-    spec: (palette) =>
-      intervalSpec(intervals, isCompared ? last : column, drawn.length > 1 && !isCompared, palette),
   };
 }
 
@@ -93,14 +106,12 @@ function intervalsOf(table: EvaluationTable | undefined, title: string, series: 
 
 function intervalSpec(
   values: readonly Interval[],
-  { unit, reference, title: column }: EvaluationColumn,
-  areColumns: boolean,
+  { unit, reference, title }: EvaluationColumn,
   palette: Palette,
 ): ReturnType<Drawing['spec']> {
   const series = [...new Set(values.map((value) => value.series))];
   const labels = [...new Set(values.map(({ label }) => label))];
   const isMany = series.length > 1;
-  const title = areColumns ? '' : column;
   const isPercent = unit === 'share' || unit === 'percent';
   const y = {
     field: 'label',

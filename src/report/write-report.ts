@@ -3,7 +3,7 @@ import { writeFileAtomic } from '../data/atomic-write.js';
 import { comparisonDrawing, curveDrawing } from './curve-plot.js';
 import { type Panel, panelsOf } from './curves.js';
 import { embedData } from './embed-data.js';
-import { type EvaluationOf, intervalDrawing } from './interval-plot.js';
+import { comparedIntervalDrawings, type EvaluationOf, intervalDrawing } from './interval-plot.js';
 import { pageHtml } from './page-html.js';
 import { type Drawing, drawPlot, writePlot } from './plot.js';
 import type { ReportData, ReportRun } from './report-data.js';
@@ -62,7 +62,7 @@ function drawingsOfRun({ trainings, pairs, evaluations, name }: ReportRun, run: 
     ),
     ...[rewardDrawing(pairs, run)].filter((drawing) => drawing !== undefined),
     ...evaluations.flatMap((evaluation) =>
-      evaluation.tables.flatMap((_, index) => intervalDrawing([{ run: name, evaluation }], index, run) ?? []),
+      evaluation.tables.flatMap((_, index) => intervalDrawing({ run: name, evaluation }, index, run)),
     ),
   ];
 }
@@ -90,8 +90,8 @@ function comparedEvaluations(runs: readonly ReportRun[]): Drawing[] {
   return [...byName.values()]
     .filter((evaluations) => evaluations.length > 1)
     .flatMap((evaluations) =>
-      (evaluations[0]?.evaluation.tables ?? []).flatMap(
-        (_, index) => intervalDrawing(evaluations, index, null) ?? [],
+      (evaluations[0]?.evaluation.tables ?? []).flatMap((_, index) =>
+        comparedIntervalDrawings(evaluations, index),
       ),
     );
 }

@@ -23,4 +23,4 @@ test('the sources of the page, and its tests in a browser, are sound TypeScript 
     ...program.getSemanticDiagnostics(file),
   ]);
   expect(problems.map(({ messageText }) => ts.flattenDiagnosticMessageText(messageText, '\n'))).toEqual([]);
-});
+}, 240_000);

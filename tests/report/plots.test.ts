@@ -110,7 +110,9 @@ describe('drawings', () => {
     const both = drawingsOf(reportData([reportRun('first'), reportRun('second')])).filter(
       ({ run }) => run === null,
     );
-    expect(both.map(({ name }) => name)).toContain('comparison-user-eval-1');
+    expect(both.map(({ name }) => name)).toEqual(
+      expect.arrayContaining(['comparison-user-eval-1-1', 'comparison-user-eval-1-2']),
+    );
     const loss = await drawPlot(both[0] as (typeof both)[number]);
     expect(loss.title).toBe('Loss, held-out pairs');
     expect(textsOf(loss.light)).toEqual(expect.arrayContaining(['first', 'second']));

@@ -5,7 +5,7 @@ import { empty, folded, framedTable, h, section } from './dom.js';
 import { columnHead, valueCell } from './evaluation.js';
 import { figures } from './figure.js';
 import { keyFigures } from './overview.js';
-import { plotOfTable, plotsOf, type ShownRun } from './state.js';
+import { plotsOf, plotsOfTable, type ShownRun } from './state.js';
 import { count, name } from './text.js';
 
 export function comparison(runs: readonly ShownRun[]): HTMLElement {
@@ -108,8 +108,7 @@ function evaluations(runs: readonly ShownRun[]): HTMLElement[] {
         { class: 'evaluation' },
         h('h3', {}, first.result.title),
         first.result.tables.map((table, index) => {
-          const plot = plotOfTable(null, each, index);
-          return [comparedTable(table, having), plot !== undefined && figures([plot])];
+          return [comparedTable(table, having), figures(plotsOfTable(null, each, index))];
         }),
       ),
     ];

@@ -8,7 +8,7 @@ import type {
 } from '../../eval/results.js';
 import { definitions, empty, folded, framedTable, h, section } from './dom.js';
 import { figures } from './figure.js';
-import { plotOfTable, type ShownRun } from './state.js';
+import { plotsOfTable, type ShownRun } from './state.js';
 import { count, duration, moment, number, percent } from './text.js';
 
 export function evaluation(run: ShownRun): HTMLElement {
@@ -35,8 +35,7 @@ function evaluationPart(result: EvaluationResult, { index: run }: ShownRun): HTM
     h('h3', {}, title),
     about !== '' && h('p', { class: 'lead' }, about),
     result.tables.map((table, index) => {
-      const plot = plotOfTable(run, result.name, index);
-      return [evaluationTable(table), plot !== undefined && figures([plot])];
+      return [evaluationTable(table), figures(plotsOfTable(run, result.name, index))];
     }),
     details.length > 0 &&
       folded('How it was measured', () =>

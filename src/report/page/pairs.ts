@@ -7,7 +7,7 @@ import { EVERYTHING, findPairs, gapOf, type Wanted } from './pair-filter.js';
 import { filterBar } from './pair-filter-bar.js';
 import { pairView } from './pair-view.js';
 import { plotsOf, type ShownRun } from './state.js';
-import { count, name, number, percent } from './text.js';
+import { count, name, percent } from './text.js';
 import { unpack } from './unpack.js';
 
 const PAGE = 25;
@@ -117,7 +117,7 @@ class PairList {
     const facts: Child = [
       h('span', { class: 'badge' }, source === '' ? 'pair' : source),
       user !== '' && h('span', {}, name(user)),
-      gap !== null && h('span', { class: 'number' }, `gap ${gap > 0 ? '+' : ''}${number(gap)}`),
+      gap !== null && h('span', { class: 'number' }, `gap ${gap > 0 ? '+' : ''}${gap.toFixed(2)}`),
       h('span', { class: 'pair-id' }, name(id)),
     ];
     const anchor = `run-${this.#run.index + 1}-pair-${index + 1}`;

@@ -20,8 +20,8 @@ export function plotsOf(run: number | null, section: PagePlot['section']): PageP
   return plots.filter((plot) => plot.run === run && plot.section === section);
 }
 
-export function plotOfTable(run: number | null, evaluation: string, index: number): PagePlot | undefined {
-  return plotsOf(run, 'evaluation').find(
+export function plotsOfTable(run: number | null, evaluation: string, index: number): PagePlot[] {
+  return plotsOf(run, 'evaluation').filter(
     ({ table }) => table?.evaluation === evaluation && table.index === index,
   );
 }

@@ -1,5 +1,7 @@
 /** The erroneous solution in a row of PRM800K, if there is one. */
-import { boxedAnswer, sameAnswer, splitAnswer } from './answers.js';
+import { boxedAnswer } from '../../data/math-answer/boxed.js';
+import { sameForm } from '../../data/math-answer/written-form.js';
+import { splitAnswer } from './answers.js';
 import type { Prm800kRow, Prm800kStep } from './prm800k-row.js';
 
 export interface ErroneousSolution {
@@ -91,7 +93,7 @@ function chosenSteps(labelled: readonly Prm800kStep[]): RatedStep[] {
 }
 
 /**
- * Compares the final answer with the true one. Where the row does not give that, it is the one in the box of the true
+ * Compares the final answer with the true one, as PRM800K's own grader does. Where the row does not give that, it is the one in the box of the true
  * solution; where it gives neither, an answer counts as right if the labelling ended because it was
  * (`finish_reason: solution`), and else nothing is known.
  */
@@ -102,6 +104,6 @@ function answerRightness(
   const last = steps.at(-1) ?? '';
   const answer = question.pre_generated_answer ?? splitAnswer(last).answer ?? boxedAnswer(last);
   const truth = question.ground_truth_answer ?? boxedAnswer(question.ground_truth_solution ?? '');
-  if (answer !== undefined && truth !== undefined) return { answerIsRight: sameAnswer(answer, truth) };
+  if (answer !== undefined && truth !== undefined) return { answerIsRight: sameForm(answer, truth) };
   return label.finish_reason === 'solution' ? { answerIsRight: true } : {};
 }

@@ -7,6 +7,7 @@ describe('boxes', () => {
     const text = 'First \\boxed{1}, then \\boxed{\\frac{1}{\\{2\\}}} and \\fbox{ 3 }.';
     expect(boxesIn(text).map(({ content }) => content)).toEqual(['1', '\\frac{1}{\\{2\\}}', '3']);
     expect(boxedAnswer('\\boxed{\\boxed{4}')).toBe('4');
+    expect(boxedAnswer('\\boxed{1')).toBeUndefined();
     expect(boxedAnswer('no box')).toBeUndefined();
   });
 

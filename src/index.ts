@@ -15,6 +15,10 @@ export {
 export { type IngestContext, type IngestResult, ingestConversations } from './data/conversations/ingest.js';
 export { type IngestOptions, ingestOptionsSchema } from './data/conversations/options.js';
 export { type SplitOptions, splitSide } from './data/conversations/split.js';
+export { boxedAnswer, boxesIn } from './data/math-answer/boxed.js';
+export { finalAnswer } from './data/math-answer/final-answer.js';
+export { type SameAnswerOptions, sameAnswer } from './data/math-answer/same-answer.js';
+export { sameForm } from './data/math-answer/written-form.js';
 export { type PackedBatch, packPairs, splitByTokenBudget } from './data/pack.js';
 export {
   isPreferencePair,
@@ -58,6 +62,27 @@ export {
   TrainingError,
 } from './errors.js';
 export {
+  type AlpacaAnnotation,
+  type AlpacaOutput,
+  readAnnotations,
+  readOutputs,
+} from './eval/alpaca-eval/annotations.js';
+export { type GamedBaselines, readGamedBaselines } from './eval/alpaca-eval/gamed-baselines.js';
+export {
+  type JudgeOutputsOptions,
+  judgeOutputs,
+  type OutputPair,
+  type OutputVerdict,
+} from './eval/alpaca-eval/judge-outputs.js';
+export { type LeaderboardRow, leaderboardCsv, leaderboardRow } from './eval/alpaca-eval/leaderboard.js';
+export {
+  type JudgedLengths,
+  type LengthControlled,
+  lengthControlledWinRate,
+} from './eval/alpaca-eval/length-controlled.js';
+export { type AlpacaTemplate, createAlpacaTemplate } from './eval/alpaca-eval/prompts.js';
+export { type WinRate, winRateOf, winShare } from './eval/alpaca-eval/win-rate.js';
+export {
   analyzeContexts,
   type ContextAnalysis,
   type DataAnalysis,
@@ -72,6 +97,44 @@ export { judgeDimensions } from './eval/analysis/judge-dimensions.js';
 export { type LocalEmbedderOptions, openLocalEmbedder } from './eval/analysis/local-embedder.js';
 export { type AnalysisOptions, analysisOptionsSchema } from './eval/analysis/options.js';
 export { type ServerEmbedderOptions, serverEmbedder } from './eval/analysis/server-embedder.js';
+export {
+  type ArenaJudgments,
+  readArenaAnswers,
+  readArenaJudgments,
+  readArenaQuestions,
+} from './eval/arena-hard/arena-files.js';
+export {
+  type ArenaGame,
+  type ArenaPair,
+  type JudgeGamesOptions,
+  judgeGames,
+} from './eval/arena-hard/judge-games.js';
+export { type ArenaTemplate, createArenaTemplate } from './eval/arena-hard/prompts.js';
+export {
+  type ArenaGames,
+  type ArenaScore,
+  type ArenaScoreOptions,
+  arenaScore,
+} from './eval/arena-hard/score.js';
+export { ARENA_VERDICTS, type ArenaVerdict, readArenaVerdict } from './eval/arena-hard/verdict.js';
+export { BENCHMARKS, type BenchmarkName } from './eval/reasoning/benchmarks.js';
+export { choiceAnswer } from './eval/reasoning/choice-answer.js';
+export {
+  evaluateReasoning,
+  type ProblemRow,
+  type ReasoningHooks,
+  type ReasoningScores,
+} from './eval/reasoning/evaluate-reasoning.js';
+export { type Grade, type Grader, gradeResponse } from './eval/reasoning/grade.js';
+export { majorityIsRight, passAtK } from './eval/reasoning/metrics.js';
+export { type ReasoningOptions, reasoningOptionsSchema } from './eval/reasoning/options.js';
+export type { ChoiceProblem, MathProblem, Problem } from './eval/reasoning/problem.js';
+export { createProblemTemplate, type ProblemTemplate } from './eval/reasoning/prompts.js';
+export { readProblems } from './eval/reasoning/read-problems.js';
+export { type BootstrapOptions, bootstrapInterval } from './eval/statistics/bootstrap.js';
+export type { Interval } from './eval/statistics/interval.js';
+export { fitLogistic } from './eval/statistics/logistic-regression.js';
+export { wilsonInterval } from './eval/statistics/wilson.js';
 export * as oracle from './kernels/oracle/index.js';
 export type {
   ChatModel,

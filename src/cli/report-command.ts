@@ -21,7 +21,7 @@ export function reportCommand(): Command {
       examples: [
         ['persona-dpo report runs/wildchat', 'writes runs/wildchat/report.html'],
         ['persona-dpo report runs/dpo runs/sft --output comparison.html', 'two runs side by side'],
-        ['persona-dpo report runs/wildchat --pairs 0', 'without pairs and personas: figures to pass on'],
+        ['persona-dpo report runs/wildchat --pairs 0', 'figures and settings, and nothing that was said'],
       ],
     },
     { json: 'print where the files are as JSON' },
@@ -33,7 +33,7 @@ export function reportCommand(): Command {
     )
     .option(
       '--pairs <NUMBER>',
-      'pairs, and personas, of each run that the page holds at most',
+      'pairs, and personas, of each run that the page holds at most; 0: figures and settings alone',
       numberFlag('a whole number from 0', wholeNumber(0)),
       10_000,
     )

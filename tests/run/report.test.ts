@@ -143,10 +143,14 @@ describe('writing a report', () => {
     expect(one.html).toBe(join(small.output, 'report.html'));
     expect(progress[0]).toBe('runs 1 1');
     expect(readFileSync(one.html, 'utf8')).toContain('<title>Run run</title>');
+    await writeEvaluation(small.output, EVALUATION);
     const wanted = join(small.folder, 'deep', 'page.html');
     expect((await writeRunReport([small.output], { output: wanted, pairs: 0 })).html).toBe(wanted);
-    // A page without pairs can be handed on: nothing of what was said is in it.
-    expect(readFileSync(wanted, 'utf8')).not.toContain('id="run-0-pairs-0"');
+    // A page without pairs can be handed on: nothing of what was said is in it, and nobody's name.
+    const page = readFileSync(wanted, 'utf8');
+    expect(page).not.toContain('id="run-0-pairs-0"');
+    expect(page).not.toMatch(/Hello|\b(ann|ben|dan)\b/);
+    expect(page).toContain('no-meaningful-feedback');
   });
 
   test('of several runs tells them apart by their folders', async () => {

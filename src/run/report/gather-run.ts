@@ -15,7 +15,7 @@ import { gatherTrainings } from './gather-training.js';
 import { shortText } from './short-text.js';
 
 export interface GatherOptions {
-  /** Pairs, and personas, that are taken at most. */
+  /** Pairs, and personas, that are taken at most; with 0 nothing is taken that users or models have said. */
   mostPairs: number;
 }
 
@@ -33,7 +33,7 @@ export async function gatherRun(
   const stages = await gatherStages(run);
   const { byUser, ...pairs } = await gatherPairs(run, mostPairs);
   const config = configOf(run);
-  return {
+  const gathered: ReportRun = {
     name,
     folder,
     config,
@@ -43,6 +43,17 @@ export async function gatherRun(
     evaluations: readEvaluations(folder),
     ...(await gatherPersonas(run, byUser, mostPairs)),
     ...pairs,
+  };
+  return mostPairs === 0 ? withoutWords(gathered) : gathered;
+}
+
+/** Only figures and settings: no names of what was dropped, no samples, no answers. */
+function withoutWords(run: ReportRun): ReportRun {
+  return {
+    ...run,
+    stages: run.stages.map((stage) => ({ ...stage, examples: [] })),
+    trainings: run.trainings.map((training) => ({ ...training, samples: [], samplesInAll: 0 })),
+    evaluations: run.evaluations.map((evaluation) => ({ ...evaluation, answers: [] })),
   };
 }
 

@@ -23,7 +23,9 @@ export const reportOptionsSchema = z.strictObject({
     .int()
     .min(0)
     .default(10_000)
-    .describe('Pairs, and personas, of each run that the page holds at most: the first ones.'),
+    .describe(
+      'Pairs, and personas, of each run that the page holds at most: the first ones. With 0 it holds figures and settings, and nothing that was said.',
+    ),
 });
 
 export type RunReportOptions = z.input<typeof reportOptionsSchema>;

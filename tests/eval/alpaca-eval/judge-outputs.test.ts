@@ -1,4 +1,4 @@
-import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { existsSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, describe, expect, test } from 'vitest';
@@ -103,6 +103,38 @@ describe('the weighted judge', () => {
     expect(() => createAlpacaTemplate('{{ instruction }} {{ first }}')).toThrow('must show {{ second }}');
   });
 });
+
+const sample = join(
+  process.env.PERSONA_DPO_REFERENCE_DIR ?? '',
+  'data',
+  'alpaca_eval',
+  'judge_logprobs_sample.jsonl',
+);
+
+describe.skipIf(process.env.PERSONA_DPO_REFERENCE_DIR === undefined || !existsSync(sample))(
+  'published judgments (skipped without PERSONA_DPO_REFERENCE_DIR)',
+  () => {
+    test('come to the published preferences from the log-probabilities of both labels', async () => {
+      const rows = readFileSync(sample, 'utf8')
+        .trim()
+        .split('\n')
+        .map((line) => JSON.parse(line) as { top_logprobs: Record<string, number>; preference: number });
+      const scores = rows.map(({ top_logprobs: top }) => [top.m ?? -Infinity, top.M ?? -Infinity]);
+      const judge = scriptedModel({ score: ({ id }) => scores[Number(id.split(':')[1])] ?? [] });
+      const verdicts = await judgeOutputs(
+        rows.map(() => pairs[0] as OutputPair),
+        judge,
+      );
+      expect(rows.length).toBeGreaterThan(20);
+      for (const [index, { preference }] of rows.entries()) {
+        const share = verdicts[index]?.share ?? Number.NaN;
+        // Which output was shown first is not published: the preference is that of one of both orders.
+        const nearest = Math.min(Math.abs(1 + share - preference), Math.abs(2 - share - preference));
+        expect(nearest).toBeLessThan(1e-6);
+      }
+    });
+  },
+);
 
 describe('files of another version', () => {
   const output = { instruction: 'a', output: 'x', generator: 'g' };

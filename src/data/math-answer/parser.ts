@@ -1,7 +1,9 @@
 /** Reads a written answer: LaTeX, plain text as people type it, and mixtures of both. */
+import { fraction, primed, product, tuple } from './build-nodes.js';
 import { type Token, tokensOf, Unreadable } from './lexer.js';
-import { MAX_ANSWER_CHARACTERS, MAX_DEPTH, MAX_ITEMS } from './limits.js';
-import type { MathNode, MathSequence, RelationOperator, SetOperator } from './syntax.js';
+import { MAX_ANSWER_CHARACTERS, MAX_ITEMS } from './limits.js';
+import type { MathNode, RelationOperator, SetOperator } from './syntax.js';
+import { TokenReader } from './token-reader.js';
 
 const RELATIONS: readonly string[] = ['=', '~', '!=', '<', '>', '<=', '>=', 'in', 'other'];
 const SET_OPERATORS: readonly string[] = ['union', 'intersection', 'difference'];
@@ -12,8 +14,7 @@ const FUNCTION_LETTERS = /^[fghFGH]'*$/;
 const MATRICES = /^(?:[pbBvV]?matrix|smallmatrix|array)\*?$/;
 
 /**
- * What an answer says; undefined where it is not mathematics, or more than {@link MAX_ANSWER_CHARACTERS} long or
- * {@link MAX_DEPTH} deep.
+ * What an answer says; undefined where it is not mathematics, or too long or too deep (`limits.ts`).
  *
  * Sloppy writing is read as it is meant: `\frac12`, `\sqrt3`, `x^12`, `1\frac{1}{2}` as a mixed number, words behind a
  * value as its unit, `and` and `or` as commas. Semicolons part what commas hold together.
@@ -28,26 +29,19 @@ export function parseAnswer(answer: string): MathNode | undefined {
   }
 }
 
-class Parser {
-  readonly #tokens: Token[];
-  #at = 0;
-  #depth = 0;
+class Parser extends TokenReader {
   /** Bars of absolute values that are open. */
   #bars = 0;
 
-  constructor(tokens: Token[]) {
-    this.#tokens = tokens;
-  }
-
   parse(): MathNode {
-    while (this.#isMark('.', ',', ';', ':')) this.#at++;
+    while (this.isMark('.', ',', ';', ':')) this.at++;
     for (;;) {
-      const last = this.#tokens.at(-1);
+      const last = this.tokens.at(-1);
       if (last?.type !== 'mark' || !['.', ',', ';', ':', '\\\\'].includes(last.mark)) break;
-      this.#tokens.pop();
+      this.tokens.pop();
     }
     const groups = this.#groups();
-    if (this.#at < this.#tokens.length) throw new Unreadable('something is left over');
+    if (this.at < this.tokens.length) throw new Unreadable('something is left over');
     const tuples = groups.map((items) => (items.length === 1 ? (items[0] as MathNode) : tuple(items)));
     if (groups.length > 1) return { kind: 'sequence', open: '', close: '', items: tuples };
     const [items = []] = groups;
@@ -59,28 +53,24 @@ class Parser {
     const groups: MathNode[][] = [[]];
     for (;;) {
       (groups.at(-1) as MathNode[]).push(this.#relation());
-      if (!this.#isMark(',', ';')) break;
+      if (!this.isMark(',', ';')) break;
       let parts = false;
-      while (this.#isMark(',', ';')) parts = this.#take(';') || !this.#take(',') || parts;
-      if (this.#isAtEnd()) break;
+      while (this.isMark(',', ';')) parts = this.take(';') || !this.take(',') || parts;
+      if (this.isAtEnd()) break;
       if (parts) groups.push([]);
       if (groups.flat().length >= MAX_ITEMS) throw new Unreadable('too many elements');
     }
     return groups;
   }
 
-  #isAtEnd(): boolean {
-    return this.#at >= this.#tokens.length || this.#isMark(')', ']', '}', '\\}');
-  }
-
   #relation(): MathNode {
-    return this.#within(() => {
+    return this.within(() => {
       const sides = [this.#sets()];
       const operators: RelationOperator[] = [];
       for (;;) {
-        const token = this.#peek();
+        const token = this.peek();
         if (token?.type !== 'mark' || !RELATIONS.includes(token.mark)) break;
-        this.#at++;
+        this.at++;
         operators.push(token.mark as RelationOperator);
         sides.push(this.#sets());
       }
@@ -91,9 +81,9 @@ class Parser {
   #sets(): MathNode {
     let left = this.#ratio();
     for (;;) {
-      const token = this.#peek();
+      const token = this.peek();
       if (token?.type !== 'mark' || !SET_OPERATORS.includes(token.mark)) return left;
-      this.#at++;
+      this.at++;
       const operator = token.mark as SetOperator;
       const right = this.#ratio();
       left =
@@ -105,18 +95,18 @@ class Parser {
 
   #ratio(): MathNode {
     const parts = [this.#sum()];
-    while (this.#take(':')) parts.push(this.#sum());
+    while (this.take(':')) parts.push(this.#sum());
     return parts.length === 1 ? (parts[0] as MathNode) : { kind: 'ratio', parts };
   }
 
   #sum(): MathNode {
-    return this.#within(() => {
+    return this.within(() => {
       const terms = [this.#signedTerm()];
       for (;;) {
-        if (this.#take('+')) terms.push(this.#term());
-        else if (this.#take('-')) terms.push({ kind: 'negative', of: this.#term() });
-        else if (this.#take('+-')) terms.push({ kind: 'plus-minus', of: this.#term(), upper: 1 });
-        else if (this.#take('-+')) terms.push({ kind: 'plus-minus', of: this.#term(), upper: -1 });
+        if (this.take('+')) terms.push(this.#term());
+        else if (this.take('-')) terms.push({ kind: 'negative', of: this.#term() });
+        else if (this.take('+-')) terms.push({ kind: 'plus-minus', of: this.#term(), upper: 1 });
+        else if (this.take('-+')) terms.push({ kind: 'plus-minus', of: this.#term(), upper: -1 });
         else break;
       }
       return terms.length === 1 ? (terms[0] as MathNode) : { kind: 'sum', terms };
@@ -124,11 +114,11 @@ class Parser {
   }
 
   #signedTerm(): MathNode {
-    return this.#within(() => {
-      if (this.#take('+')) return this.#signedTerm();
-      if (this.#take('-')) return { kind: 'negative', of: this.#signedTerm() };
-      if (this.#take('+-')) return { kind: 'plus-minus', of: this.#signedTerm(), upper: 1 };
-      if (this.#take('-+')) return { kind: 'plus-minus', of: this.#signedTerm(), upper: -1 };
+    return this.within(() => {
+      if (this.take('+')) return this.#signedTerm();
+      if (this.take('-')) return { kind: 'negative', of: this.#signedTerm() };
+      if (this.take('+-')) return { kind: 'plus-minus', of: this.#signedTerm(), upper: 1 };
+      if (this.take('-+')) return { kind: 'plus-minus', of: this.#signedTerm(), upper: -1 };
       return this.#term();
     });
   }
@@ -136,12 +126,12 @@ class Parser {
   #term(): MathNode {
     let left = this.#factor();
     for (;;) {
-      if (this.#take('*')) left = product(left, this.#signedFactor());
-      else if (this.#take('/')) left = { kind: 'quotient', over: left, under: this.#signedFactor() };
-      else if (this.#peekCommand('bmod')) {
-        this.#at++;
+      if (this.take('*')) left = product(left, this.#signedFactor());
+      else if (this.take('/')) left = { kind: 'quotient', over: left, under: this.#signedFactor() };
+      else if (this.peekCommand('bmod')) {
+        this.at++;
         left = { kind: 'call', name: 'mod', of: [left, this.#signedFactor()] };
-      } else if (this.#peek()?.type === 'text') left = this.#measure(left);
+      } else if (this.peek()?.type === 'text') left = this.#measure(left);
       else if (this.#beginsFactor()) left = this.#juxtaposed(left);
       else return left;
     }
@@ -149,13 +139,13 @@ class Parser {
 
   /** `15 \text{ cm}^2`, `3 \mathrm{m}/\mathrm{s}`. */
   #measure(of: MathNode): MathNode {
-    let unit = (this.#next() as { text: string }).text;
+    let unit = (this.next() as { text: string }).text;
     for (;;) {
-      const isJoined = this.#isMark('/', '*') && this.#tokens[this.#at + 1]?.type === 'text';
-      if (isJoined) unit += (this.#next() as { mark: string }).mark;
-      if (this.#peek()?.type === 'text')
-        unit += `${isJoined ? '' : ' '}${(this.#next() as { text: string }).text}`;
-      else if (this.#take('^')) unit += `^${this.#describe(this.#argument())}`;
+      const isJoined = this.isMark('/', '*') && this.tokens[this.at + 1]?.type === 'text';
+      if (isJoined) unit += (this.next() as { mark: string }).mark;
+      if (this.peek()?.type === 'text')
+        unit += `${isJoined ? '' : ' '}${(this.next() as { text: string }).text}`;
+      else if (this.take('^')) unit += `^${this.#describe(this.#argument())}`;
       else return { kind: 'measure', of, unit };
     }
   }
@@ -175,7 +165,7 @@ class Parser {
   }
 
   #beginsFactor(): boolean {
-    const token = this.#peek();
+    const token = this.peek();
     if (token === undefined || token.type === 'end' || token.type === 'text') return false;
     if (token.type === 'command') return token.name !== 'bmod';
     if (token.type !== 'mark') return true;
@@ -184,28 +174,28 @@ class Parser {
   }
 
   #signedFactor(): MathNode {
-    return this.#within(() => {
-      if (this.#take('-')) return { kind: 'negative', of: this.#signedFactor() };
-      if (this.#take('+')) return this.#signedFactor();
+    return this.within(() => {
+      if (this.take('-')) return { kind: 'negative', of: this.#signedFactor() };
+      if (this.take('+')) return this.#signedFactor();
       return this.#factor();
     });
   }
 
   #factor(): MathNode {
-    return this.#within(() => {
+    return this.within(() => {
       let base = this.#base();
       for (;;) {
-        if (this.#take('!')) base = { kind: 'call', name: 'factorial', of: [base] };
-        else if (this.#take('%')) base = { kind: 'percent', of: base };
-        else if (this.#take("'")) base = primed(base);
-        else if (this.#take('^')) base = this.#power(base);
+        if (this.take('!')) base = { kind: 'call', name: 'factorial', of: [base] };
+        else if (this.take('%')) base = { kind: 'percent', of: base };
+        else if (this.take("'")) base = primed(base);
+        else if (this.take('^')) base = this.#power(base);
         else return base;
       }
     });
   }
 
   #power(base: MathNode): MathNode {
-    if (this.#isMark("'") || this.#isPrimes()) {
+    if (this.isMark("'") || this.#isPrimes()) {
       this.#primes();
       return primed(base);
     }
@@ -216,28 +206,28 @@ class Parser {
 
   /** `^{\prime}`, `^{\prime \prime}`. */
   #isPrimes(): boolean {
-    const next = this.#tokens[this.#at + 1];
-    return this.#isMark('{') && next?.type === 'mark' && next.mark === "'";
+    const next = this.tokens[this.at + 1];
+    return this.isMark('{') && next?.type === 'mark' && next.mark === "'";
   }
 
   #primes(): void {
-    const braced = this.#take('{');
-    while (this.#take("'"));
-    if (braced) this.#expect('}');
+    const braced = this.take('{');
+    while (this.take("'"));
+    if (braced) this.expect('}');
   }
 
   /** Right of `^`: all the digits that stand there, and a further power first. */
   #exponent(): MathNode {
-    return this.#within(() => {
-      if (this.#take('-')) return { kind: 'negative', of: this.#exponent() };
-      if (this.#take('+')) return this.#exponent();
-      const base = this.#isMark('{') ? this.#group() : this.#base();
-      return this.#take('^') ? { kind: 'power', base, exponent: this.#exponent() } : base;
+    return this.within(() => {
+      if (this.take('-')) return { kind: 'negative', of: this.#exponent() };
+      if (this.take('+')) return this.#exponent();
+      const base = this.isMark('{') ? this.#group() : this.#base();
+      return this.take('^') ? { kind: 'power', base, exponent: this.#exponent() } : base;
     });
   }
 
   #base(): MathNode {
-    const token = this.#next();
+    const token = this.next();
     switch (token.type) {
       case 'number':
         return this.#number(token);
@@ -259,8 +249,8 @@ class Parser {
   }
 
   #number({ digits, exponent }: Token & { type: 'number' }): MathNode {
-    if (/^\w+$/.test(digits) && this.#isMark('_')) {
-      this.#at++;
+    if (/^\w+$/.test(digits) && this.isMark('_')) {
+      this.at++;
       return { kind: 'based', digits, base: this.#subscript() };
     }
     return { kind: 'number', digits, exponent };
@@ -268,24 +258,24 @@ class Parser {
 
   #text(text: string): MathNode {
     let all = text;
-    while (this.#peek()?.type === 'text') all += ` ${(this.#next() as { text: string }).text}`;
+    while (this.peek()?.type === 'text') all += ` ${(this.next() as { text: string }).text}`;
     return { kind: 'text', text: all };
   }
 
   #symbol(letter: string): MathNode {
     let name = letter;
-    while (this.#take("'")) name += "'";
-    if (this.#take('_')) {
-      const start = this.#at;
+    while (this.take("'")) name += "'";
+    if (this.take('_')) {
+      const start = this.at;
       const subscript = this.#subscript();
       if (subscript.includes('?')) {
         // An index that is computed: x_{n+1} is what a name gives for a value.
-        this.#at = start;
+        this.at = start;
         return { kind: 'call', name: `#${name}_`, of: [this.#argument()] };
       }
       name += `_${subscript}`;
     }
-    if (FUNCTION_LETTERS.test(name) && this.#isMark('(')) {
+    if (FUNCTION_LETTERS.test(name) && this.isMark('(')) {
       return { kind: 'call', name: `#${name}`, of: this.#brackets() };
     }
     return { kind: 'symbol', name };
@@ -293,10 +283,10 @@ class Parser {
 
   /** As text; with `?` in it where it is more than letters and digits. */
   #subscript(): string {
-    const braced = this.#take('{');
+    const braced = this.take('{');
     let text = '';
     do {
-      const token = this.#next();
+      const token = this.next();
       if (token.type === 'number') text += token.digits;
       else if (token.type === 'symbol' || token.type === 'function') text += token.name;
       else if (token.type === 'text') text += token.text;
@@ -312,8 +302,8 @@ class Parser {
     let exponent: MathNode | undefined;
     let base: MathNode | undefined;
     for (;;) {
-      if (this.#take('_')) base = this.#argument();
-      else if (this.#take('^')) exponent = this.#exponent();
+      if (this.take('_')) base = this.#argument();
+      else if (this.take('^')) exponent = this.#exponent();
       else break;
     }
     const of = this.#arguments(name);
@@ -326,12 +316,12 @@ class Parser {
   }
 
   #arguments(name: string): MathNode[] {
-    if (this.#isMark('(', '[')) return this.#brackets();
-    if (this.#isMark('{')) return [this.#group()];
+    if (this.isMark('(', '[')) return this.#brackets();
+    if (this.isMark('{')) return [this.#group()];
     if (!IMPLICIT_ARGUMENT.test(name)) throw new Unreadable(`${name} has no argument`);
     let argument = this.#factor();
     // sin 2 pi t, but not sin b cos a.
-    while (this.#beginsFactor() && this.#peek()?.type !== 'function' && !this.#isMark('(', '[')) {
+    while (this.#beginsFactor() && this.peek()?.type !== 'function' && !this.isMark('(', '[')) {
       argument = product(argument, this.#factor());
     }
     return [argument];
@@ -356,10 +346,10 @@ class Parser {
   }
 
   #root(): MathNode {
-    if (!this.#isMark('[')) return { kind: 'call', name: 'sqrt', of: [this.#argument()] };
-    this.#at++;
+    if (!this.isMark('[')) return { kind: 'call', name: 'sqrt', of: [this.#argument()] };
+    this.at++;
     const degree = this.#sum();
-    this.#expect(']');
+    this.expect(']');
     return { kind: 'call', name: 'root', of: [this.#argument(), degree] };
   }
 
@@ -368,36 +358,36 @@ class Parser {
     let variable = '';
     const bounds: MathNode[] = [];
     for (;;) {
-      if (this.#take('_')) {
-        const low = this.#isMark('{') ? this.#relationGroup() : this.#argument();
+      if (this.take('_')) {
+        const low = this.isMark('{') ? this.#relationGroup() : this.#argument();
         if (low.kind === 'relation' && low.sides[0]?.kind === 'symbol') {
           variable = low.sides[0].name;
           bounds.unshift(...low.sides.slice(1));
         } else bounds.unshift(low);
-      } else if (this.#take('^')) bounds.push(this.#exponent());
+      } else if (this.take('^')) bounds.push(this.#exponent());
       else break;
     }
     return { kind: 'call', name: `#${name} ${variable}`, of: [...bounds, this.#term()] };
   }
 
   #relationGroup(): MathNode {
-    this.#expect('{');
+    this.expect('{');
     const inner = this.#relation();
-    this.#expect('}');
+    this.expect('}');
     return inner;
   }
 
   /** What a command takes: a group, or the one digit or symbol that stands there. */
   #argument(): MathNode {
-    return this.#within(() => {
-      if (this.#isMark('{')) return this.#group();
-      const token = this.#peek();
+    return this.within(() => {
+      if (this.isMark('{')) return this.#group();
+      const token = this.peek();
       if (token?.type === 'number' && /^\d{2,}$/.test(token.digits)) {
-        this.#tokens[this.#at] = { ...token, digits: token.digits.slice(1) };
+        this.tokens[this.at] = { ...token, digits: token.digits.slice(1) };
         return { kind: 'number', digits: token.digits[0] as string, exponent: 0 };
       }
       if (token?.type === 'symbol') {
-        this.#at++;
+        this.at++;
         return { kind: 'symbol', name: token.name };
       }
       return this.#base();
@@ -406,26 +396,26 @@ class Parser {
 
   /** Braces that are not seen: what is parted by commas between them is a list. */
   #group(): MathNode {
-    return this.#within(() => {
-      this.#expect('{');
+    return this.within(() => {
+      this.expect('{');
       const bars = this.#bars;
       this.#bars = 0;
       const items = this.#groups().flat();
       this.#bars = bars;
-      this.#expect('}');
+      this.expect('}');
       if (items.length === 1) return items[0] as MathNode;
       return { kind: 'sequence', open: '', close: '', items };
     });
   }
 
   #bracketed(mark: string): MathNode {
-    return this.#within(() => {
+    return this.within(() => {
       switch (mark) {
         case '(':
         case '[':
           return this.#sequence(mark);
         case '{':
-          this.#at--;
+          this.at--;
           return this.#group();
         case '\\{':
           return this.#set();
@@ -442,7 +432,7 @@ class Parser {
     this.#bars = 0;
     const items = this.#groups().flat();
     this.#bars = bars;
-    const close = this.#take(')') ? ')' : this.#take(']') ? ']' : undefined;
+    const close = this.take(')') ? ')' : this.take(']') ? ']' : undefined;
     if (close === undefined) throw new Unreadable('a bracket is not closed');
     if (items.length > 1) return { kind: 'sequence', open, close, items };
     if ((open === '(') !== (close === ')')) throw new Unreadable('brackets do not match');
@@ -450,13 +440,13 @@ class Parser {
   }
 
   #brackets(): MathNode[] {
-    const inner = this.#bracketed((this.#next() as { mark: string }).mark);
+    const inner = this.#bracketed((this.next() as { mark: string }).mark);
     return inner.kind === 'sequence' && inner.open === '(' ? inner.items : [inner];
   }
 
   #set(): MathNode {
-    const items = this.#isMark('\\}') ? [] : this.#groups().flat();
-    this.#expect('\\}');
+    const items = this.isMark('\\}') ? [] : this.#groups().flat();
+    this.expect('\\}');
     if (items.length === 0) return { kind: 'symbol', name: 'empty' };
     return { kind: 'sequence', open: '{', close: '}', items };
   }
@@ -464,21 +454,21 @@ class Parser {
   #absolute(): MathNode {
     this.#bars++;
     const inner = this.#sum();
-    this.#expect('|');
+    this.expect('|');
     this.#bars--;
     return { kind: 'call', name: 'abs', of: [inner] };
   }
 
   #environment(name: string): MathNode {
     if (!MATRICES.test(name)) throw new Unreadable(`${name} is no matrix`);
-    if (name === 'array' && this.#isMark('{')) this.#skipGroup();
+    if (name === 'array' && this.isMark('{')) this.#skipGroup();
     const rows: MathNode[][] = [[]];
-    while (this.#peek()?.type !== 'end') {
-      if (this.#take('\\\\')) rows.push([]);
-      else if (!this.#take('&')) (rows.at(-1) as MathNode[]).push(this.#sum());
+    while (this.peek()?.type !== 'end') {
+      if (this.take('\\\\')) rows.push([]);
+      else if (!this.take('&')) (rows.at(-1) as MathNode[]).push(this.#sum());
       if (rows.flat().length > MAX_ITEMS) throw new Unreadable('too many elements');
     }
-    this.#at++;
+    this.at++;
     const filled = rows.filter((row) => row.length > 0);
     const width = filled[0]?.length ?? 0;
     if (width === 0 || filled.some((row) => row.length !== width)) {
@@ -489,73 +479,6 @@ class Parser {
   }
 
   #skipGroup(): void {
-    while (!this.#take('}')) this.#next();
+    while (!this.take('}')) this.next();
   }
-
-  #peek(): Token | undefined {
-    return this.#tokens[this.#at];
-  }
-
-  #peekCommand(name: string): boolean {
-    const token = this.#peek();
-    return token?.type === 'command' && token.name === name;
-  }
-
-  #next(): Token {
-    const token = this.#tokens[this.#at++];
-    if (token === undefined) throw new Unreadable('it ends too early');
-    return token;
-  }
-
-  #isMark(...marks: string[]): boolean {
-    const token = this.#peek();
-    return token?.type === 'mark' && marks.includes(token.mark);
-  }
-
-  #take(mark: string): boolean {
-    const is = this.#isMark(mark);
-    if (is) this.#at++;
-    return is;
-  }
-
-  #expect(mark: string): void {
-    if (!this.#take(mark)) throw new Unreadable(`${mark} is missing`);
-  }
-
-  /** Keeps count of how deep it goes: what is too deep would exhaust the stack. */
-  #within<Result extends MathNode>(read: () => Result): Result {
-    // A level of brackets goes through several of these.
-    if (++this.#depth > MAX_DEPTH * 8) throw new Unreadable('it is nested too deeply');
-    const result = read();
-    this.#depth--;
-    return result;
-  }
-}
-
-function tuple(items: MathNode[]): MathSequence {
-  return { kind: 'sequence', open: '(', close: ')', items };
-}
-
-function product(left: MathNode, right: MathNode): MathNode {
-  return left.kind === 'product'
-    ? { kind: 'product', factors: [...left.factors, right] }
-    : { kind: 'product', factors: [left, right] };
-}
-
-function primed(node: MathNode): MathNode {
-  return { kind: 'call', name: "#'", of: [node] };
-}
-
-/** A derivative is not what its letters multiplied and divided give. */
-function fraction(over: MathNode, under: MathNode): MathNode {
-  const isDifferential = (node: MathNode): boolean =>
-    node.kind === 'product' && isDifferentialSign(node.factors[0] as MathNode);
-  return isDifferential(under) && (isDifferential(over) || isDifferentialSign(over))
-    ? { kind: 'call', name: '#derivative', of: [over, under] }
-    : { kind: 'quotient', over, under };
-}
-
-function isDifferentialSign(node: MathNode): boolean {
-  if (node.kind === 'power') return isDifferentialSign(node.base);
-  return node.kind === 'symbol' && (node.name === 'd' || node.name === 'partial');
 }

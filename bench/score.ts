@@ -160,6 +160,7 @@ function summary() {
           {
             candidatesPerSecond: rounded(options.samples / median(seconds)),
             seconds: seconds.map((each) => rounded(each)),
+            cpuSeconds: reports.flatMap((report) => report.cpuSeconds).map((each) => rounded(each)),
             peakRssBytes: Math.max(...reports.map(({ peakRssBytes }) => peakRssBytes)),
             // What a run would take at the rate of the float32 product, over what it took.
             ...(name === 'unshared' ? {} : { shareOfMatmulLimit: rounded(median(times), 3) }),
@@ -177,9 +178,14 @@ function summary() {
 function comparison(reports: readonly ScoreReport[], against: PeerDType | undefined) {
   const measured = against === undefined ? [] : (peers.get(against) ?? []);
   if (measured.length === 0) return {};
-  const ratios = reports.map(({ seconds }, i) => median(measured[i]?.seconds ?? []) / median(seconds));
+  const ratio = (key: 'seconds' | 'cpuSeconds') =>
+    rounded(median(reports.map((report, i) => median(measured[i]?.[key] ?? []) / median(report[key]))), 3);
   const peak = (each: readonly ScoreReport[]) => Math.max(...each.map(({ peakRssBytes }) => peakRssBytes));
-  return { timesFaster: rounded(median(ratios), 3), memoryRatio: rounded(peak(reports) / peak(measured), 3) };
+  return {
+    timesFaster: ratio('seconds'),
+    timesLessProcessorTime: ratio('cpuSeconds'),
+    memoryRatio: rounded(peak(reports) / peak(measured), 3),
+  };
 }
 
 /** How far rewards are from those of the reference, and how many pairs of candidates both order alike. */
@@ -218,6 +224,7 @@ function peerSummary(dtype: PeerDType) {
     const seconds = reports.flatMap((report) => report.seconds);
     return {
       seconds: seconds.map((one) => rounded(one)),
+      cpuSeconds: reports.flatMap((report) => report.cpuSeconds).map((one) => rounded(one)),
       candidatesPerSecond: rounded(options.samples / median(seconds)),
       peakRssBytes: Math.max(...reports.map(({ peakRssBytes }) => peakRssBytes)),
       ...agreement(reports),

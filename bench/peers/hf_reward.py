@@ -47,12 +47,13 @@ def main() -> None:
     ], device=a.device)
     with torch.inference_mode():
         model(rows[:1])
-        begun = time.perf_counter()
+        begun, cpu_begun = time.perf_counter(), time.process_time()
         rewards = [reward for i in range(0, a.samples, a.batch)
                    for reward in model(rows[i:i + a.batch]).logits[:, 0].float().tolist()]
-        seconds = time.perf_counter() - begun
+        seconds, cpu = time.perf_counter() - begun, time.process_time() - cpu_begun
     print(json.dumps(dict(
         seconds=[seconds],
+        cpuSeconds=[cpu],
         rewards=rewards,
         peakRssBytes=resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024,
         deviceBytes=torch.cuda.max_memory_allocated() if a.device == "cuda" else None)))

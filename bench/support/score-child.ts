@@ -26,6 +26,8 @@ export interface ScoreRequestOfBench {
 export interface ScoreReport {
   /** Of each run. */
   seconds: number[];
+  /** Processor time of each run: what the machine's other programs don't lengthen. */
+  cpuSeconds: number[];
   rewards: number[];
   peakRssBytes: number;
   /** What the GPU's memory in use grew by; null on a CPU. */
@@ -52,14 +54,19 @@ const asked = rows.map((ids) => ({ ids, truncated: false }));
 
 await queue.score(asked.slice(0, 2));
 const seconds: number[] = [];
+const cpuSeconds: number[] = [];
 let rewards: number[] = [];
 for (let i = 0; i < request.runs; i++) {
   const begun = performance.now();
+  const cpuBegun = process.cpuUsage();
   rewards = await queue.score(asked);
   seconds.push((performance.now() - begun) / 1e3);
+  const { user, system } = process.cpuUsage(cpuBegun);
+  cpuSeconds.push((user + system) / 1e6);
 }
 const report: ScoreReport = {
   seconds,
+  cpuSeconds,
   rewards,
   peakRssBytes: process.resourceUsage().maxRSS * 1024,
   deviceBytes: executionProvider === 'cuda' ? (gpuMemoryUsed() ?? 0) - (deviceBytesBefore ?? 0) : null,

@@ -1,7 +1,10 @@
+import { readFileSync } from 'node:fs';
 import { writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import type { Command } from 'commander';
 import type { RunSummary } from '../run/pipeline.js';
+import type { RankingReport } from '../run/ranking-report.js';
+import { RANKING_REPORT_FILE } from '../run/stages/rank-stage.js';
 import type { ResolvedTrainOptions } from '../train/options.js';
 import { newCommand, print, printJson } from './command.js';
 import { EXIT_INTERRUPTED } from './exit-codes.js';
@@ -11,6 +14,7 @@ import { createProgress, type Progress } from './progress.js';
 import { type HeldOutData, readHeldOut } from './quickstart-data.js';
 import { type Look, lookAt } from './quickstart-look.js';
 import { describeResults, type QuickstartResults } from './quickstart-results.js';
+import { quickstartReward } from './quickstart-reward.js';
 import { prepareQuickstart } from './quickstart-run.js';
 import { withRunProgress } from './run-command.js';
 import { describeRun } from './run-display.js';
@@ -27,9 +31,9 @@ export function quickstartCommand(): Command {
       summary: 'go from an example log to an adapter, and show what came of it',
       description:
         'Fetches what is missing (TensorFlow, SmolLM2-135M-Instruct), goes from the example log of the package to ' +
-        'preference pairs and a LoRA adapter, as persona-dpo run does, and shows the funnel, held-out accuracy and ' +
-        'margin before and after, an answer before and after for two users, and a plot. All training options may be ' +
-        'changed.',
+        'preference pairs and a LoRA adapter, as persona-dpo run does: answers that were made anew and answers that a ' +
+        'reward model, trained first, ranks for each user. It shows the funnel, held-out accuracy and margin before and ' +
+        'after, an answer before and after for two users, and writes a report. All training options may be changed.',
       examples: [
         ['npx persona-dpo quickstart'],
         ['npx persona-dpo quickstart --num-train-epochs 1', 'a shorter run'],
@@ -61,6 +65,11 @@ async function quickstart(command: Command, progress: Progress): Promise<Quickst
   const started = Date.now();
   const { config, training } = await prepareQuickstart(command, progress);
   const { runPipeline } = await import('../run/pipeline.js');
+  const reward = await quickstartReward({ outputDir: config.outputDir, model: training.model }, progress);
+  if (reward === null) {
+    print(`Stopped. Go on with: npx persona-dpo quickstart --output ${shellWord(config.outputDir)}`);
+    return null;
+  }
   const run = (until: 'pairs' | 'train') =>
     withRunProgress(false, [], (hooks) => runPipeline(config, { until, ...hooks }));
   const interrupted = (summary: RunSummary) => {
@@ -86,6 +95,8 @@ async function quickstart(command: Command, progress: Progress): Promise<Quickst
     plot: await drawPlot(training, config.outputDir, data),
     seconds: (Date.now() - started) / 1000,
     stages: summary.stages.map(({ stage, counts, usage, seconds }) => ({ stage, counts, usage, seconds })),
+    reward,
+    ranking: readRanking(config.outputDir),
     ...scoresOf(before, after, data, training),
     samples: data.spoken.map(({ user, persona, prompt }, i) => ({
       ...{ user, persona, request: prompt.at(-1)?.content ?? '' },
@@ -93,8 +104,28 @@ async function quickstart(command: Command, progress: Progress): Promise<Quickst
     })),
   };
   await writeFile(join(config.outputDir, 'results.json'), `${JSON.stringify(results, null, 2)}\n`);
+  const report = await writeReport(results, progress);
   progress.line(`Everything took ${formatSeconds(results.seconds)}.`);
-  return results;
+  return { ...results, report };
+}
+
+/** How the persona changes the ranking of candidates, as the rank stage has found it. */
+function readRanking(folder: string): RankingReport {
+  return JSON.parse(readFileSync(join(folder, 'rank', RANKING_REPORT_FILE), 'utf8')) as RankingReport;
+}
+
+async function writeReport(results: QuickstartResults, progress: Progress): Promise<string> {
+  const [{ writeEvaluation }, { writeRunReport }, { quickstartEvaluation }] = await Promise.all([
+    import('../eval/results.js'),
+    import('../run/report/write-run-report.js'),
+    import('./quickstart-evaluation.js'),
+  ]);
+  await writeEvaluation(results.outputDir, quickstartEvaluation(results));
+  const onProgress = (what: string, done: number, total: number) =>
+    progress.update('report', done, total, `${done}/${total} ${what}`);
+  const { html } = await writeRunReport([results.outputDir], {}, { onProgress });
+  progress.end();
+  return html;
 }
 
 function scoresOf(

@@ -1,10 +1,11 @@
 import type { EvaluationCell, EvaluationResultInput } from '../eval/results.js';
+import { wilsonInterval } from '../eval/statistics/wilson.js';
 import type { BeforeAfter, HeldOutScores } from './held-out.js';
 import type { QuickstartResults } from './quickstart-results.js';
 
 /** What the quickstart found on its held-out pairs, as the report shows evaluations. */
-export function quickstartEvaluation(results: QuickstartResults): EvaluationResultInput {
-  const { all, usersInLog, newUsers, samples, adapter } = results;
+export function quickstartEvaluation(results: Omit<QuickstartResults, 'ranking'>): EvaluationResultInput {
+  const { all, usersInLog, newUsers, samples, adapter, reward } = results;
   return {
     kind: 'evaluation',
     format: 1,
@@ -43,6 +44,17 @@ export function quickstartEvaluation(results: QuickstartResults): EvaluationResu
           { label: 'preferred answer is likelier', cells: plain(all.likelier) },
         ],
       },
+      {
+        title: 'The reward model',
+        note: 'How often it gives the preferred answer of a held-out pair the higher reward, seeing the persona; Wilson’s 95% interval.',
+        columns: [{ title: 'Right', unit: 'share', better: 'higher', reference: 0.5, digits: 0 }],
+        rows: [
+          {
+            label: 'held-out pairs',
+            cells: [withInterval(reward.heldOut.correct / reward.heldOut.pairs, reward.heldOut.pairs)],
+          },
+        ],
+      },
     ],
     answers: samples.map(({ user, persona, request, before, after }) => ({
       user,
@@ -64,14 +76,8 @@ function plain({ before, after }: BeforeAfter): EvaluationCell[] {
   return [{ value: before }, { value: after }];
 }
 
-/** Normal quantile of 97.5%. */
-const Z = 1.959964;
-
-/** Wilson's score interval of a share of `count` things (E. B. Wilson, 1927). */
 function withInterval(share: number, count: number): EvaluationCell {
   if (count === 0) return { value: null };
-  const spread = Z ** 2 / count;
-  const center = (share + spread / 2) / (1 + spread);
-  const half = (Z / (1 + spread)) * Math.sqrt((share * (1 - share)) / count + spread / (4 * count));
-  return { value: share, low: Math.max(0, center - half), high: Math.min(1, center + half), count };
+  const { low, high } = wilsonInterval(share * count, count);
+  return { value: share, low, high, count };
 }

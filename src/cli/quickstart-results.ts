@@ -1,7 +1,10 @@
 import { join } from 'node:path';
+import { wilsonInterval } from '../eval/statistics/wilson.js';
 import type { StageSummary } from '../run/pipeline.js';
+import type { RankingReport } from '../run/ranking-report.js';
 import { formatTable, shellWord } from './format.js';
 import type { BeforeAfter, HeldOutScores } from './held-out.js';
+import type { QuickstartReward } from './quickstart-reward.js';
 import { funnelTable } from './run-display.js';
 import { wrap } from './wrap.js';
 
@@ -12,6 +15,10 @@ export interface QuickstartResults {
   adapter: string;
   plot: string;
   seconds: number;
+  /** The page to look at; absent while it is not written yet. */
+  report?: string;
+  reward: QuickstartReward;
+  ranking: RankingReport;
   /** What came in and went out of each stage. */
   stages: Pick<StageSummary, 'stage' | 'counts' | 'usage' | 'seconds'>[];
   all: HeldOutScores;
@@ -21,18 +28,21 @@ export interface QuickstartResults {
 }
 
 export function describeResults(results: QuickstartResults): string {
-  const { stages, samples, adapter, plot, outputDir } = results;
+  const { stages, samples, adapter, plot, outputDir, report = '' } = results;
   const folder = shellWord(outputDir);
   return [
     '',
     'From log to pairs:',
     funnelTable(stages),
     '',
+    ...describeRewards(results),
+    '',
     heldOutTable(results),
     '',
     `The same request of two users: ${samples[0]?.request ?? ''}`,
     '',
     ...samples.flatMap(describeSample),
+    `Report:  ${report}   (open it in a browser)`,
     `Plot:    ${plot}`,
     `Adapter: ${adapter}   Configuration: ${join(outputDir, 'config.yaml')}`,
     '',
@@ -41,6 +51,16 @@ export function describeResults(results: QuickstartResults): string {
     `  npx persona-dpo status ${folder}             what was dropped, and why`,
     '  npx persona-dpo run YOURS.yaml --dry-run    your own log: copy examples/quickstart/config.yaml and change its input',
   ].join('\n');
+}
+
+function describeRewards({ reward, ranking }: QuickstartResults): string[] {
+  const { correct, pairs } = reward.heldOut;
+  const { estimate, low, high } = wilsonInterval(correct, pairs);
+  const percent = (share: number) => `${Math.round(100 * share)}%`;
+  return [
+    `The reward model ranks ${percent(estimate)} of ${pairs} held-out pairs right (${percent(low)} to ${percent(high)}).`,
+    `Knowing the persona, it takes another best candidate for ${percent(ranking.bestDiffers.estimate)} of ${ranking.prompts} prompts.`,
+  ];
 }
 
 function heldOutTable({ all, usersInLog, newUsers }: QuickstartResults): string {

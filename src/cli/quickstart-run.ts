@@ -6,6 +6,7 @@ import type { ResolvedTrainOptions } from '../train/options.js';
 import type { Progress } from './progress.js';
 import { newRunFolder, quickstartFolder } from './quickstart-data.js';
 import { obtainQuickstartModel } from './quickstart-model.js';
+import { REWARD_FOLDER } from './quickstart-reward.js';
 import { installProgress } from './setup-command.js';
 import { readTrainFlags } from './train-flags.js';
 
@@ -50,6 +51,7 @@ async function readExample(command: Command): Promise<ResolvedRunConfig> {
       conversations: { ...conversations, input: [join(folder, 'conversations.jsonl')] },
       personas: { ...personas, file: join(folder, 'personas.jsonl') },
     },
+    reward: { ...config.reward, model: join(outputDir, REWARD_FOLDER, 'onnx') },
     train: { ...config.train, evalPairs: [join(folder, 'held-out.jsonl')], ...flags },
   };
 }

@@ -52,6 +52,7 @@ test("what the quickstart found is an evaluation, with Wilson's intervals", () =
   const result = quickstartEvaluation({
     ...{ outputDir: 'runs/quickstart', adapter: 'adapter', plot: 'plot.png', seconds: 1, stages: [] },
     ...{ all: scores, usersInLog: scores, newUsers: { ...scores, pairs: 0 } },
+    reward: { onnx: 'onnx', heldOut: { pairs: 30, correct: 15 }, seconds: 1 },
     samples: [{ user: 'u', persona: 'p', request: 'r', before: 'b', after: 'a' }],
   });
   const { tables, answers } = evaluationResultSchema.parse(result);
@@ -64,5 +65,6 @@ test("what the quickstart found is an evaluation, with Wilson's intervals", () =
   });
   expect(all?.cells[1]).toMatchObject({ value: 1, low: expect.closeTo(0.8865, 4), high: 1, count: 30 });
   expect(newUsers?.cells[0]).toEqual({ value: null });
+  expect(tables.at(-1)?.rows[0]?.cells[0]).toEqual(all?.cells[0]);
   expect(answers[0]?.answers.map(({ text }) => text)).toEqual(['b', 'a']);
 });

@@ -28,8 +28,9 @@ export function wilsonInterval(
     Math.sqrt(squared * ((share * (1 - share)) / trials + squared / (4 * trials * trials))) / scale;
   return {
     estimate: share,
-    low: Math.max(0, centre - half),
-    high: Math.min(1, centre + half),
+    // Where all or none succeed the formula gives 1 or 0, but for rounding.
+    low: successes === 0 ? 0 : centre - half,
+    high: successes === trials ? 1 : centre + half,
     confidence,
   };
 }

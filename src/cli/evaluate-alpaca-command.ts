@@ -25,7 +25,7 @@ import { createProgress, type Progress } from './progress.js';
 import { addSchemaFlags, readSchemaFlags } from './schema-flags.js';
 
 const REFERENCE_COMMAND =
-  'curl -L -o alpaca_eval_gpt4_baseline.json https://huggingface.co/datasets/tatsu-lab/alpaca_eval/resolve/main/alpaca_eval_gpt4_baseline.json';
+  'curl -L -o alpaca_eval_gpt4_baseline.json \\\n    https://huggingface.co/datasets/tatsu-lab/alpaca_eval/resolve/main/alpaca_eval_gpt4_baseline.json';
 
 interface AlpacaFlags extends JudgedFlags {
   reference: string;

@@ -8,7 +8,7 @@ import { checkedRows } from '../table-rows.js';
 
 /** Where alpaca_eval has the file; fetched by the user, and not part of this package. */
 export const GAMED_COMMAND =
-  'curl -L -o df_gamed.csv https://huggingface.co/datasets/tatsu-lab/alpaca_eval/resolve/main/df_gamed.csv';
+  'curl -L -o df_gamed.csv \\\n    https://huggingface.co/datasets/tatsu-lab/alpaca_eval/resolve/main/df_gamed.csv';
 
 /** The model that all of this is of. */
 export const ALPACA_BASELINE = 'gpt4_1106_preview';

@@ -7,8 +7,8 @@ import { ARENA_VERDICTS, type ArenaVerdict } from './verdict.js';
 
 /** Where Arena-Hard has its questions and answers; fetched by the user, and not part of this package. */
 export const ARENA_COMMANDS = [
-  'curl -L -o question.jsonl https://huggingface.co/spaces/lmarena-ai/arena-hard-browser/resolve/main/data/arena-hard-v0.1/question.jsonl',
-  'curl -L -o gpt-4-0314.jsonl https://huggingface.co/spaces/lmarena-ai/arena-hard-browser/resolve/main/data/arena-hard-v0.1/model_answer/gpt-4-0314.jsonl',
+  'curl -L -o question.jsonl \\\n    https://huggingface.co/spaces/lmarena-ai/arena-hard-browser/resolve/main/data/arena-hard-v0.1/question.jsonl',
+  'curl -L -o gpt-4-0314.jsonl \\\n    https://huggingface.co/spaces/lmarena-ai/arena-hard-browser/resolve/main/data/arena-hard-v0.1/model_answer/gpt-4-0314.jsonl',
 ] as const;
 
 export const ARENA_BASELINE = 'gpt-4-0314';

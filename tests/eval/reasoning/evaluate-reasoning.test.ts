@@ -1,7 +1,7 @@
 import { describe, expect, test } from 'vitest';
 import { ConfigError } from '../../../src/errors.js';
 import { evaluateReasoning, type ProblemRow } from '../../../src/eval/reasoning/evaluate-reasoning.js';
-import { reasoningOptionsSchema } from '../../../src/eval/reasoning/options.js';
+import { type ReasoningOptions, reasoningOptionsSchema } from '../../../src/eval/reasoning/options.js';
 import type { ChoiceProblem, MathProblem } from '../../../src/eval/reasoning/problem.js';
 import { createProblemTemplate } from '../../../src/eval/reasoning/prompts.js';
 import { reasoningResult } from '../../../src/eval/reasoning/reasoning-result.js';
@@ -24,7 +24,7 @@ function say(question: string, seed: number): string {
 const model = () =>
   answeringModel(({ messages, sampling }) => say(messages[0]?.content ?? '', sampling?.seed ?? 0));
 
-const options = { benchmark: 'math-500', samples: 6, passAt: [3, 1, 50], seed: 10 } as const;
+const options: ReasoningOptions = { benchmark: 'math-500', samples: 6, passAt: [3, 1, 50], seed: 10 };
 
 describe('an evaluation of reasoning', () => {
   test('gives the mean over samples, majority and pass@k, with every response', async () => {

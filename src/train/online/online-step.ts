@@ -33,7 +33,10 @@ export interface StepPairs {
 export interface SamplingInputs {
   sampler: Sampler;
   rewards: RewardSettings;
-  options: Pick<ResolvedOnlineTrainOptions, 'seed' | 'numGenerations' | 'shuffleRewards'>;
+  options: Pick<
+    ResolvedOnlineTrainOptions,
+    'seed' | 'numGenerations' | 'generationBatchSize' | 'shuffleRewards'
+  >;
   signal: AbortSignal;
 }
 
@@ -49,6 +52,7 @@ export async function sampleStep(
   const groups = await sampleAndScore(sampler, rewards, {
     ...{ prompts, samples: numGenerations, signal, onProgress },
     seeds: prompts.map((_, index) => seedOf(seed, 'samples', step, index)),
+    groupsAtOnce: groupsAtOnce(options.generationBatchSize, numGenerations),
   });
   const made: StepPairs = { groups, choices: [], pairs: [], margins: [], staleness };
   for (const [index, group] of groups.entries()) {
@@ -56,6 +60,11 @@ export async function sampleStep(
     addPair(made, sampler, group, choosePair(group.samples, { shuffleSeed }));
   }
   return made;
+}
+
+/** Groups whose samples are half of what is written at a time: the other half goes on while they are scored. */
+export function groupsAtOnce(generationBatchSize: number, samples: number): number {
+  return Math.max(1, Math.floor(generationBatchSize / 2 / samples));
 }
 
 function addPair(made: StepPairs, sampler: Sampler, { prompt, samples }: Group, choice: Choice): void {

@@ -13,6 +13,7 @@ import type { OnlineTrainEvent } from './events.js';
 import { newWarnings, watchStep } from './guards.js';
 import { heldOutMetrics, promptMeans } from './held-out-reward.js';
 import {
+  groupsAtOnce,
   type Learned,
   type LearningInputs,
   learner,
@@ -205,6 +206,7 @@ export class OnlineTrainer {
       ...{ prompts: evaluation, samples: options.numGenerationsEval, signal },
       // The same random numbers each time: what changes is the policy's doing.
       seeds: evaluation.map((_, index) => seedOf(options.seed, 'evaluation', index)),
+      groupsAtOnce: groupsAtOnce(options.generationBatchSize, options.numGenerationsEval),
       onProgress: this.#progress('evaluation', evaluation.length),
     });
     const means = promptMeans(groups);

@@ -3,7 +3,7 @@
 import { PersonaDpoError } from '../../errors.js';
 import type { RewardScorer } from '../../rewards/reward-model.js';
 import type { OnlinePrompt } from './prompts.js';
-import type { Sample, Sampler } from './sampler.js';
+import type { AnsweredPrompt, Sample, Sampler } from './sampler.js';
 
 /** A sample and its reward; null where it can't be scored because it holds no words. */
 export interface ScoredSample extends Sample {
@@ -22,6 +22,8 @@ export interface RolloutRequest {
   samples: number;
   /** One for each prompt. */
   seeds: readonly number[];
+  /** Groups that are scored together, so that the reward model has full batches. */
+  groupsAtOnce: number;
   signal: AbortSignal;
   /** Told after each group that is written, and after each that is scored. */
   onProgress?: (written: number, scored: number) => void;
@@ -36,8 +38,8 @@ export interface RewardSettings {
 }
 
 /**
- * Samples answers to prompts and scores them, in the order of the prompts. A group is scored as soon as it is whole,
- * while the sampler goes on with the others; groups are scored one after another, so that what a scorer puts into a
+ * Samples answers to prompts and scores them; given in the order of the prompts. Groups are scored as soon as so many
+ * are whole, while the sampler goes on with the others. One such lot is scored after another: what a scorer puts into a
  * batch, and with it the last bits of rewards, does not depend on time.
  *
  * @throws what sampler and scorer throw; PersonaDpoError (`SCORES`) where rewards are missing or no numbers
@@ -45,7 +47,7 @@ export interface RewardSettings {
 export async function sampleAndScore(
   sampler: Sampler,
   rewards: RewardSettings,
-  { prompts, samples, seeds, signal, onProgress = () => {} }: RolloutRequest,
+  { prompts, samples, seeds, groupsAtOnce, signal, onProgress = () => {} }: RolloutRequest,
 ): Promise<Group[]> {
   const groups: Group[] = [];
   const failed = new AbortController();
@@ -53,18 +55,26 @@ export async function sampleAndScore(
   let written = 0;
   let scored = 0;
   let scoring = Promise.resolve();
-  const score = async (index: number, answers: readonly Sample[]) => {
+  let lot: AnsweredPrompt[] = [];
+  const score = async ({ index, answers }: AnsweredPrompt) => {
     const prompt = prompts[index] as OnlinePrompt;
     groups[index] = { prompt, samples: await scoreSamples(prompt, answers, rewards, either) };
     onProgress(written, ++scored);
   };
+  const scoreLot = () => {
+    const whole = lot;
+    lot = [];
+    scoring = scoring.then(() => allOf(whole.map(score)));
+    // What goes wrong ends the sampling; it is thrown below.
+    scoring.catch((error: unknown) => failed.abort(error));
+  };
   try {
-    for await (const { index, answers } of sampler.sample(prompts, { samples, seeds, signal: either })) {
+    for await (const answered of sampler.sample(prompts, { samples, seeds, signal: either })) {
       onProgress(++written, scored);
-      scoring = scoring.then(() => score(index, answers));
-      // What goes wrong ends the sampling; it is thrown below.
-      scoring.catch((error: unknown) => failed.abort(error));
+      lot.push(answered);
+      if (lot.length >= groupsAtOnce) scoreLot();
     }
+    scoreLot();
     await scoring;
     return groups;
   } catch (error) {
@@ -74,6 +84,11 @@ export async function sampleAndScore(
     // The first failure: that of the sampler may only be the end that a failing scorer put to it.
     throw failed.signal.reason;
   }
+}
+
+/** Waits for all, however one of them ends: nobody may use what the caller frees after a failure. */
+async function allOf(work: readonly Promise<void>[]): Promise<void> {
+  for (const result of await Promise.allSettled(work)) if (result.status === 'rejected') throw result.reason;
 }
 
 /** The samples with their rewards. Equal texts are scored once, those without words not at all. */

@@ -30,7 +30,7 @@ export async function withScorer<Result>(
     personaTemplate: options.rewardPersonaTemplate,
   });
   try {
-    onStage(`rewards by ${opened.identity} on ${opened.executionProvider}`);
+    onStage(`the reward model runs on ${opened.executionProvider}`);
     return await work(opened);
   } finally {
     const { truncated, candidates } = opened.usage();

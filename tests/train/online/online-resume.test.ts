@@ -3,9 +3,11 @@ import { existsSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { exportRewardModel } from '../../../src/rewards/export/export-reward-model.js';
 import type { OnlineTrainEvent } from '../../../src/train/online/events.js';
 import type { OnlineTrainOptions } from '../../../src/train/online/options.js';
 import { train } from '../../../src/train/train.js';
+import { writeTinyRewardModel } from '../../rewards/tiny-reward-model.js';
 import {
   type FinishedRun,
   type OnlineWorkshop,
@@ -109,6 +111,23 @@ describe('an online run that was stopped and went on', () => {
     expect(stopped.summary.checkpoint).toMatch(new RegExp(`checkpoint-${step}$`));
     const resumed = await workshop.run(name, { ...options.lora, resumeFromCheckpoint: true });
     expectEqual(resumed, whole.lora);
+  });
+
+  it('with rewards from ONNX Runtime equals the uninterrupted one bit for bit', async () => {
+    const folder = join(workshop.folder, 'reward');
+    writeTinyRewardModel(`${folder}-hf`);
+    await exportRewardModel({ model: `${folder}-hf`, output: folder, dtype: 'float32' });
+    const chosen = { ...options.lora, rewardModel: folder, maxSteps: 4 };
+    const uninterrupted = await workshop.run('whole-onnx', chosen);
+    const controller = new AbortController();
+    await workshop.run('interrupted-onnx', chosen, {
+      signal: controller.signal,
+      onEvent: (event) => {
+        if (event.type === 'rollout' && event.step === 2 && event.scored > 0) controller.abort();
+      },
+    });
+    const resumed = await workshop.run('interrupted-onnx', { ...chosen, resumeFromCheckpoint: true });
+    expectEqual(resumed, uninterrupted);
   });
 
   it('an interrupt before the first step leaves nothing to go on from, and says so', async () => {

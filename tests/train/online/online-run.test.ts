@@ -25,7 +25,7 @@ const lora: Partial<OnlineTrainOptions> = {
   ...{ usePeft: true, loraTargetModules: 'all-linear', learningRate: 1e-2 },
 };
 const longer: Partial<OnlineTrainOptions> = {
-  ...{ maxSteps: 10, numGenerations: 8, perDeviceTrainBatchSize: 6 },
+  ...{ maxSteps: 8, numGenerations: 6, perDeviceTrainBatchSize: 6 },
 };
 
 function rewardsOf({ rows }: FinishedRun): number[] {
@@ -35,8 +35,7 @@ function rewardsOf({ rows }: FinishedRun): number[] {
 describe('what is learnt', () => {
   it.each([
     ['an adapter', lora],
-    ['all weights', { learningRate: 3e-3 }],
-    ['all weights in bfloat16', { learningRate: 3e-3, dtype: 'bfloat16' }],
+    ['all weights in bfloat16', { learningRate: 5e-3, dtype: 'bfloat16' }],
     ['an adapter by another loss', { ...lora, lossType: 'ipo', beta: 0.1 }],
   ] as const)('is what is rewarded, on held-out prompts too: %s', async (name, options) => {
     const evalPrompts = join(workshop.folder, 'held-out.jsonl');
@@ -47,7 +46,7 @@ describe('what is learnt', () => {
     const run = await workshop.run(`learns ${name}`, { ...longer, ...options, evalPrompts });
     const rewards = rewardsOf(run);
     expect(mean(rewards.slice(-3))).toBeGreaterThan(2 * mean(rewards.slice(0, 3)));
-    expect(run.evaluations.map(({ step }) => step)).toEqual([0, 10]);
+    expect(run.evaluations.map(({ step }) => step)).toEqual([0, 8]);
     expect(run.evaluations[1]?.eval_reward_change_low).toBeGreaterThan(0);
   });
 
@@ -188,12 +187,12 @@ describe('signs of reward hacking', () => {
   it('are told once, and the run goes on', async () => {
     const run = await workshop.run(
       'warned',
-      { ...longer, ...lora, guardWindow: 1, maxRepetition: 0.2, maxKl: null },
+      { ...longer, ...lora, numGenerations: 8, guardWindow: 1, maxRepetition: 0.1, maxKl: null },
       { scorer: same },
     );
     const warnings = run.events.flatMap((event) => (event.type === 'reward-hacking' ? [event] : []));
     expect(warnings).toEqual([expect.objectContaining({ guard: 'repetition' })]);
-    expect(run.summary).toMatchObject({ outcome: 'finished', step: 10, warnings: [{ guard: 'repetition' }] });
+    expect(run.summary).toMatchObject({ outcome: 'finished', step: 8, warnings: [{ guard: 'repetition' }] });
   });
 
   it('stop the run where that is asked for, with everything saved', async () => {
@@ -203,7 +202,7 @@ describe('signs of reward hacking', () => {
       { scorer: same },
     );
     expect(run.summary).toMatchObject({ outcome: 'stopped-early', warnings: [{ guard: 'kl' }] });
-    expect(run.summary.step).toBeLessThan(10);
+    expect(run.summary.step).toBeLessThan(8);
     expect(run.summary.checkpoint).toMatch(new RegExp(`checkpoint-${run.summary.step}$`));
     expect(weightBytes(run).byteLength).toBeGreaterThan(0);
     const saved = JSON.parse(readFileSync(join(run.outputDir, 'summary.json'), 'utf8'));

@@ -66,7 +66,8 @@ export function openOnlineWorkshop(): OnlineWorkshop {
         events.push(event);
         hooks.onEvent?.(event);
       };
-      const summary = await trainOnline(resolved, { scorer: vowelScorer(), ...hooks, onEvent });
+      const rewards = extra.rewardModel === undefined ? { scorer: vowelScorer() } : {};
+      const summary = await trainOnline(resolved, { ...rewards, ...hooks, onEvent });
       const rows = readMetrics(join(resolved.outputDir, 'metrics.jsonl'));
       return {
         ...{ outputDir: resolved.outputDir, summary, events },

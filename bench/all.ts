@@ -18,7 +18,7 @@ interface Flags {
 
 const flags = new Command('all')
   .description(
-    "Runs the benchmarks of training steps, generation, classification and ingesting, and with --model that of loading; writes each one's JSON.",
+    "Runs the benchmarks of training steps, generation, rewards, classification and ingesting, and with --model that of loading; writes each one's JSON.",
   )
   .addOption(new Option('--device <device>').choices(['cpu', 'cuda']).default('cpu'))
   .option('--output <folder>', 'where the JSON goes', 'runs/bench')
@@ -38,6 +38,7 @@ const compared = [
 mkdirSync(flags.output, { recursive: true });
 await run('train-step', [...compared, '--profile']);
 await run('generate', compared);
+await run('score', compared);
 if (flags.model !== undefined) await run('load', ['--model', flags.model, '--device', flags.device]);
 await run('ingest', flags.quick ? ['--quick'] : []);
 await run('classify', ['--device', flags.device, ...(flags.quick ? ['--limit', '12'] : [])]);

@@ -233,8 +233,11 @@ function describeSummary(summary: ScoreFileSummary): string {
     lines.push(`Rewards: mean ${formatNumber(mean)}, from ${formatNumber(min)} to ${formatNumber(max)}.`);
   }
   if (pairs !== null) lines.push(describePairs(pairs));
-  if (usage.truncated > 0)
-    lines.push(`${usage.truncated} candidates' conversations were longer than the model reads, and cut.`);
+  if (usage.truncated > 0) {
+    lines.push(
+      `Cut to what the model reads: ${usage.truncated} of ${usage.candidates} conversations with a candidate.`,
+    );
+  }
   if (dropped > 0) {
     const reasons = Object.entries(counts.dropped).map(([reason, count]) => `${count} ${reason}`);
     const where = summary.quarantine === null ? '' : `; they are in ${summary.quarantine}`;

@@ -11,9 +11,8 @@ import { StepPace } from '../step-pace.js';
 import type { TrainingBatches } from '../training-batches.js';
 import type { OnlineTrainEvent } from './events.js';
 import { newWarnings, watchStep } from './guards.js';
-import { heldOutMetrics, promptMeans } from './held-out-reward.js';
+import { measureHeldOut } from './held-out-evaluation.js';
 import {
-  groupsAtOnce,
   type Learned,
   type LearningInputs,
   learner,
@@ -25,8 +24,6 @@ import type { ResolvedOnlineTrainOptions } from './options.js';
 import type { OnlinePrompt } from './prompts.js';
 import { type RolloutLog, rolloutRow } from './rollout-log.js';
 import { rolloutMetrics } from './rollout-metrics.js';
-import { sampleAndScore } from './rollouts.js';
-import { seedOf } from './seeds.js';
 import type { OnlineState } from './state.js';
 
 export interface OnlineTrainerInputs extends SamplingInputs, LearningInputs {
@@ -196,31 +193,18 @@ export class OnlineTrainer {
   }
 
   async #evaluate(): Promise<void> {
-    const { sampler, rewards, options, evaluation, evaluationFingerprint, signal, log, rollouts, onEvent } =
-      this.#in;
+    const { evaluation, evaluationFingerprint, log, rollouts, onEvent } = this.#in;
     const { state } = this;
     const { online, step } = state;
     if (evaluation.length === 0 || online.evaluatedStep === step) return;
-    const staleness = step - (await sampler.prepare(step, true));
-    const groups = await sampleAndScore(sampler, rewards, {
-      ...{ prompts: evaluation, samples: options.numGenerationsEval, signal },
-      // The same random numbers each time: what changes is the policy's doing.
-      seeds: evaluation.map((_, index) => seedOf(options.seed, 'evaluation', index)),
-      groupsAtOnce: groupsAtOnce(options.generationBatchSize, options.numGenerationsEval),
-      onProgress: this.#progress('evaluation', evaluation.length),
-    });
-    const means = promptMeans(groups);
-    const first = online.firstEvaluation;
-    const comparable = first?.prompts === evaluationFingerprint ? first.means : null;
-    const { reward: _, ...others } = rolloutMetrics(groups);
-    const metrics = {
-      ...heldOutMetrics(means, comparable),
-      ...Object.fromEntries(Object.entries(others).map(([name, value]) => [`eval_${name}`, value])),
-    };
-    if (comparable === null) online.firstEvaluation = { prompts: evaluationFingerprint, means };
+    const known = online.firstEvaluation;
+    const first = known?.prompts === evaluationFingerprint ? known.means : null;
+    const progress = this.#progress('evaluation', evaluation.length);
+    const { metrics, means, rows } = await measureHeldOut(this.#in, evaluation, { step, first }, progress);
+    if (first === null) online.firstEvaluation = { prompts: evaluationFingerprint, means };
     online.evaluatedStep = step;
     state.evaluation = metrics;
-    rollouts.append(groups.map((group) => rolloutRow(group, null, { step, set: 'evaluation', staleness })));
+    rollouts.append(rows);
     log.append({ step, epoch: this.#epoch(), ...metrics });
     onEvent({ type: 'evaluation', step, metrics, best: this.#isBest(metrics) });
   }

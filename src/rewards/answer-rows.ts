@@ -130,25 +130,26 @@ interface Shortening extends AnswerRowOptions {
 function shortened(whole: readonly number[], options: Shortening): number[] {
   const { messages, template, tokenizer, recipe, index } = options;
   const { maxTokens, truncation } = recipe;
-  const promptText = renderPrompt(messages, template);
-  const prompt = chatPrompt(messages, promptText, tokenizer, template);
-  const answer = whole.slice(commonLength(whole, prompt.ids));
-  const which = `Candidate ${index + 1}`;
+  const prompt = chatPrompt(messages, renderPrompt(messages, template), tokenizer, template);
+  // A beginning-of-sequence token that the tokenizer put before that of the chat template.
+  const lead = recipe.addSpecialTokens && whole[0] === whole[1] && whole[0] === tokenizer.bosTokenId ? 1 : 0;
+  const shared = commonLength(whole.slice(lead), prompt.ids);
+  const answer = whole.slice(lead + shared);
+  const before = whole.length - answer.length;
   if (truncation === 'end') {
-    if (whole.length - answer.length >= maxTokens) {
-      throw new DataError(
-        `Nothing of candidate ${index + 1} is left: the conversation before it takes ${whole.length - answer.length} tokens, the reward model reads ${maxTokens}.`,
-      );
-    }
-    return whole.slice(0, maxTokens);
-  }
-  const context = cutPrompt(prompt, maxTokens - answer.length, 'keep_end');
-  if (context.length + answer.length > maxTokens) {
+    if (before < maxTokens) return whole.slice(0, maxTokens);
     throw new DataError(
-      `${which} is too long: it takes ${answer.length} tokens and what must stay of the conversation ${context.length}; the reward model reads ${maxTokens}.`,
+      `Nothing of candidate ${index + 1} is left: the conversation before it takes ${before} tokens, the reward model reads ${maxTokens}.`,
     );
   }
-  return [...context, ...answer];
+  // Where a template asks for an answer in other words than it writes one, those stand at the prompt's end.
+  const unshared = prompt.ids.length - shared;
+  const kept = cutPrompt(prompt, maxTokens - lead - answer.length + unshared, 'keep_end');
+  const context = [...whole.slice(0, lead), ...kept.slice(0, kept.length - unshared)];
+  if (context.length + answer.length <= maxTokens) return [...context, ...answer];
+  throw new DataError(
+    `Candidate ${index + 1} is too long: it takes ${answer.length} tokens and what must stay of the conversation ${context.length}; the reward model reads ${maxTokens}.`,
+  );
 }
 
 /** How many ids two rows have in common from their beginning. */

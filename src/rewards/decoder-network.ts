@@ -39,7 +39,7 @@ export function decoderNetwork(session: OnnxSession, path: string): RewardNetwor
   return {
     sharesPrefixes: true,
     release,
-    async run({ prefixes, rows }, signal) {
+    async run({ prefixes, rows }) {
       let tokens = rows.reduce((sum, { ids }) => sum + ids.length, 0);
       let past = emptyPast(shape);
       const sharing = longest(prefixes) > 0;
@@ -49,7 +49,6 @@ export function decoderNetwork(session: OnnxSession, path: string): RewardNetwor
           release();
           kept = { key, outputs: await computePrefixes(session, shape, prefixes) };
           tokens += prefixes.reduce((sum, { length }) => sum + length, 0);
-          signal?.throwIfAborted();
         }
         past = keptPast(shape, kept.outputs);
       }

@@ -1,10 +1,13 @@
 /** What identifies a reward model's files. */
 
 import { createHash } from 'node:crypto';
-import { existsSync } from 'node:fs';
-import { join } from 'node:path';
+import { readdirSync, statSync } from 'node:fs';
+import { extname, join } from 'node:path';
 import { type FingerprintOptions, fileHash, weightFile } from '../models/model-fingerprint.js';
 import type { RewardRecipe } from './recipe.js';
+
+/** Files of a model folder that ONNX Runtime does not read. What else lies there may be external data, whatever its name. */
+const OTHER_FILES = new Set(['.json', '.jinja', '.md', '.model', '.safetensors', '.txt']);
 
 /** SHA-256 in hex over the recipe, the ONNX file and its external data. */
 export async function folderFingerprint(
@@ -12,11 +15,11 @@ export async function folderFingerprint(
   recipe: RewardRecipe,
   options: FingerprintOptions = {},
 ): Promise<string> {
-  const model = join(folder, recipe.model);
   const hash = createHash('sha256').update(JSON.stringify(recipe));
-  // The names that exporters give to external data.
-  for (const path of [model, `${model}.data`, `${model}_data`]) {
-    if (existsSync(path)) hash.update(await fileHash(weightFile(path), options));
+  for (const name of readdirSync(folder).sort()) {
+    const path = join(folder, name);
+    if (OTHER_FILES.has(extname(name)) || !statSync(path).isFile()) continue;
+    hash.update(name).update(await fileHash(weightFile(path), options));
   }
   return hash.digest('hex');
 }

@@ -10,7 +10,7 @@ export interface RewardNetwork {
   /** Whether it can go on from a prefix; else every batch's prefixes are empty. */
   readonly sharesPrefixes: boolean;
   /** Rewards of a batch's rows, in their order, and the tokens that were computed for them, padding not counted. */
-  run(batch: RowBatch, signal?: AbortSignal): Promise<{ rewards: Float32Array; tokens: number }>;
+  run(batch: RowBatch): Promise<{ rewards: Float32Array; tokens: number }>;
   /** Forgets what it keeps between batches. */
   release(): void;
 }

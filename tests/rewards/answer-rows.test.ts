@@ -1,4 +1,4 @@
-import { mkdtempSync, rmSync } from 'node:fs';
+import { mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
@@ -33,10 +33,11 @@ function rows(
   given: ScoreRequest,
   recipe: Partial<RewardRecipeInput> = {},
   classificationId: number | null = null,
+  tokens = tokenizer,
 ) {
   const whole = { version: 1, head: { kind: 'sequence-classification', dtype: 'float32' }, maxTokens: 500 };
   return answerRows(given, {
-    tokenizer,
+    tokenizer: tokens,
     recipe: parseRecipe({ ...whole, ...recipe }, 'recipe'),
     personaTemplate: createPersonaTemplate(),
     classificationId,
@@ -95,6 +96,33 @@ describe('a row', () => {
     expect(cut?.ids.at(-1)).toBe(7);
     expect(cut?.truncated).toBe(true);
   });
+});
+
+test("the tokenizer's own first token stands before that of the template, also when the row was cut", () => {
+  const other = join(folder, 'starts');
+  mkdirSync(other);
+  writeTinyTokenizer(other);
+  const path = join(other, 'tokenizer.json');
+  const start = { SpecialToken: { id: '<|im_start|>', type_id: 0 } };
+  const processor = {
+    type: 'TemplateProcessing',
+    single: [start, { Sequence: { id: 'A', type_id: 0 } }],
+    pair: [start, { Sequence: { id: 'A', type_id: 0 } }, { Sequence: { id: 'B', type_id: 1 } }],
+    special_tokens: { '<|im_start|>': { id: '<|im_start|>', ids: [1], tokens: ['<|im_start|>'] } },
+  };
+  writeFileSync(
+    path,
+    JSON.stringify({ ...JSON.parse(readFileSync(path, 'utf8')), post_processor: processor }),
+  );
+  const starts = loadTokenizer(other);
+  const plain = rows(request, {}, null, starts).map(({ ids }) => ids);
+  const doubled = rows(request, { addSpecialTokens: true }, null, starts).map(({ ids }) => ids);
+  expect(doubled).toEqual(plain.map((ids) => [1, ...ids]));
+  const maxTokens = 60;
+  const [cut] = rows(request, { addSpecialTokens: true, maxTokens }, null, starts);
+  const [short] = rows(request, { maxTokens: maxTokens - 1 }, null, starts);
+  expect(cut?.ids).toEqual([1, ...(short?.ids ?? [])]);
+  expect(cut?.truncated).toBe(true);
 });
 
 describe('a conversation that is too long', () => {

@@ -316,8 +316,10 @@ export {
   type StageSummary,
 } from './run/pipeline.js';
 export type { RunPlan, StageOutlook } from './run/plan.js';
+export { type RankingReport, rankCorrelation, rankingReport } from './run/ranking-report.js';
 export { inspectPair, listPairs, type PairOrigin } from './run/read-run.js';
 export { type RunReportOptions, reportOptionsSchema, writeRunReport } from './run/report/write-run-report.js';
+export type { OpenReward } from './run/rewards.js';
 export { existingRun, RunFolder } from './run/run-folder.js';
 export type { StageName } from './run/stage-names.js';
 export { type RunStatus, runStatus } from './run/status.js';

@@ -2,6 +2,7 @@
 
 import { bootstrapInterval } from '../eval/statistics/bootstrap.js';
 import type { Interval } from '../eval/statistics/interval.js';
+import { wilsonInterval } from '../eval/statistics/wilson.js';
 import { byReward } from '../pairs/rank/candidate-of-ranking.js';
 import { type RankingRow, REWARD_KINDS } from '../pairs/rows.js';
 
@@ -37,7 +38,8 @@ const RESAMPLES = 2000;
 
 /**
  * Compares both kinds of rewards, prompt by prompt. Intervals are by bootstrap over users, 95 %: a user's prompts share
- * the persona, and count as one thing that was drawn. They are NaN where there are no prompts to compare.
+ * the persona, and count as one thing that was drawn. Of a share of 0 or 1, where all draws are alike, the interval is
+ * Wilson's with users as what was counted. They are NaN where there are no prompts to compare.
  */
 export async function rankingReport(
   rows: Iterable<RankingRow> | AsyncIterable<RankingRow>,
@@ -58,14 +60,19 @@ export async function rankingReport(
   const all = users.flat();
   const mean = (value: (measured: Measured) => number) =>
     bootstrapInterval(users, (drawn) => meanOf(drawn.flat().map(value)), { resamples: RESAMPLES });
+  const share = (value: (measured: Measured) => number) => {
+    const interval = mean(value);
+    const isExtreme = interval.estimate === 0 || interval.estimate === 1;
+    return isExtreme ? wilsonInterval(interval.estimate * users.length, users.length) : interval;
+  };
   return {
     prompts: all.length,
     users: users.length,
     candidates,
     withoutPersona,
-    bestDiffers: mean(({ best }) => best),
-    worstDiffers: mean(({ worst }) => worst),
-    pairDiffers: mean(({ pair }) => pair),
+    bestDiffers: share(({ best }) => best),
+    worstDiffers: share(({ worst }) => worst),
+    pairDiffers: share(({ pair }) => pair),
     rankCorrelation: mean(({ correlation }) => correlation),
     withoutCorrelation: all.filter(({ correlation }) => Number.isNaN(correlation)).length,
     rewardGained: mean(({ gained }) => gained),

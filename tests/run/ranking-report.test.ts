@@ -36,6 +36,14 @@ describe('the report of how the persona changes the ranking', () => {
     expect(width(narrow)).toBeLessThan(0.4);
   });
 
+  test('does not take what it saw of few users for certain', async () => {
+    const rows = ['a', 'b', 'c'].map((name) => rankingRow(name, [0, 1], { agnostic: [0, 1], persona }));
+    const { bestDiffers } = await rankingReport(rows);
+    expect([bestDiffers.estimate, bestDiffers.low]).toEqual([0, 0]);
+    // Wilson's of 0 of 3.
+    expect(bestDiffers.high).toBeCloseTo(0.5615, 3);
+  });
+
   test('leaves aside users without a persona, and prompts with one kind of rewards', async () => {
     const report = await rankingReport([
       rankingRow('nobody', [0, 1], { agnostic: [0, 1] }),

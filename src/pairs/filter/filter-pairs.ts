@@ -16,7 +16,7 @@ export interface FilterSettings extends FilterOptions {
 }
 
 /** Candidates that are scored together. */
-const SCORED_TOGETHER = 64;
+const SCORED_TOGETHER = 16;
 
 /**
  * The pairs that pass every rule that is on, in their order. A pair is counted under the first rule that drops it; the

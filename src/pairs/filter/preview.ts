@@ -44,7 +44,7 @@ export interface ThresholdPreview {
 }
 
 /** Candidates that are scored together. */
-const SCORED_TOGETHER = 64;
+const SCORED_TOGETHER = 16;
 
 /**
  * For each threshold and several of its values, and for each switch on and off: how many of the pairs it alone would

@@ -11,13 +11,14 @@ import { classificationStatistics } from '../pairs/classify/statistics.js';
 import { isRankingSource } from '../pairs/rank/candidate-of-ranking.js';
 import { outputFiles } from '../train/output-folder.js';
 import { FileHashes } from './file-hashes.js';
+import { forgetInEvaluations } from './forget-evaluations.js';
 import { Forgotten } from './forgotten.js';
 import { MANIFEST_FILE, type Manifest, manifestText } from './manifest.js';
 import { RunModels } from './models.js';
 import { fileOutput } from './output-file.js';
 import { withRunLock } from './pipeline.js';
 import { byReason, countsWithout, type Removed, type Row, removeRows } from './remove-rows.js';
-import { forgetInEvaluations, removeReports } from './report/forget-reports.js';
+import { removeReports } from './report/forget-reports.js';
 import { readRows } from './row-files.js';
 import { classifiedSchema } from './row-schemas.js';
 import { DROPPED_FILE, existingRun, type RunFolder } from './run-folder.js';
@@ -52,9 +53,9 @@ export interface ForgetResult {
 }
 
 /**
- * Removes everything of a user from a run and its trials: rows of every stage, traces of what was dropped, answers in
- * results of evaluations, what the model replied to the user's words, and reports in the run's folder as a whole. A
- * salted hash of the user stays, so that a later run on the same logs leaves the user out. Manifests and
+ * Removes everything of a user from a run and its trials: rows of every stage, traces of what was dropped, answers,
+ * verdicts and votes of evaluations, what models replied to the user's words, and reports in the run's folder as a
+ * whole. A salted hash of the user stays, so that a later run on the same logs leaves the user out. Manifests and
  * books are brought up to date, so that nothing of others is done again; training is, since its pairs have changed.
  *
  * What can't be removed: weights do not let go of single pairs, so adapters and models that were trained with the
@@ -75,9 +76,15 @@ export async function forgetUser(path: string, user: string): Promise<ForgetResu
     const removed: ForgetResult['removed'] = [];
     const trained: TrainedWith[] = [];
     const reports: string[] = [];
+    let judged = 0;
     for (const run of [main, ...main.limited()]) {
       run.open();
-      removed.push(...(await forgetInRun(run, user)), ...(await forgetInEvaluations(run, user)));
+      const conversations = await conversationsOf(run, user);
+      const isMeant = (row: Row) => belongsTo(row, user, conversations);
+      removed.push(...(await forgetInRun(run, user, isMeant)));
+      const evaluations = await forgetInEvaluations(run, user, isMeant);
+      removed.push(...evaluations.removed);
+      judged += evaluations.replies;
       reports.push(...removeReports(run));
       trained.push(...trainedWith(run, user));
     }
@@ -88,16 +95,18 @@ export async function forgetUser(path: string, user: string): Promise<ForgetResu
       hub: {},
     });
     try {
-      return { folder: path, removed, replies: await models.forget(user), trained, reports };
+      return { folder: path, removed, replies: judged + (await models.forget(user)), trained, reports };
     } finally {
       await models.dispose();
     }
   });
 }
 
-async function forgetInRun(run: RunFolder, user: string): Promise<ForgetResult['removed']> {
-  const conversations = await conversationsOf(run, user);
-  const isMeant = (row: Row) => belongsTo(row, user, conversations);
+async function forgetInRun(
+  run: RunFolder,
+  user: string,
+  isMeant: (row: Row) => boolean,
+): Promise<ForgetResult['removed']> {
   const removed: ForgetResult['removed'] = [];
   const hashes = new FileHashes(run.file('hashes'));
   const books = new BooksWithout(run, hashes);

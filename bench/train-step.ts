@@ -25,11 +25,15 @@ const LORA_RANK = 16;
 /** Tokens by width by twice the feed-forward width: the largest product of a step. */
 const MATMUL_SHAPE = [1410, 576, 3072] as const;
 
-const base: StepConfiguration = { dtype: 'bfloat16', loraRank: 0, recompute: false, xla: false };
+const base: StepConfiguration = {
+  ...{ dtype: 'bfloat16', loraRank: 0, recompute: false, moments: 'float32', xla: false },
+};
 /** What is measured, and the TRL configuration that it is held against. */
 const CONFIGURATIONS = {
   full: { ours: base, peer: 'trl-full' },
   'full-recompute': { ours: { ...base, recompute: true }, peer: 'trl-full' },
+  // The peer keeps its own optimizer, whose moments are float32.
+  'full-recompute-8bit': { ours: { ...base, recompute: true, moments: '8bit' }, peer: 'trl-full' },
   'full-xla': { ours: { ...base, xla: true }, peer: 'trl-full' },
   'full-float32': { ours: { ...base, dtype: 'float32' }, peer: 'trl-full' },
   lora: { ours: { ...base, loraRank: LORA_RANK }, peer: 'trl-lora' },

@@ -21,6 +21,8 @@ export interface StepConfiguration {
   /** Rank of a LoRA adapter on all linear layers; 0 for full fine-tuning. */
   loraRank: number;
   recompute: boolean;
+  /** What the optimizer keeps its moments in. */
+  moments: 'float32' | '8bit';
   xla: boolean;
 }
 
@@ -75,6 +77,7 @@ const optimizer = new AdamW(trainableParameters(model), {
   beta2: 0.999,
   epsilon: 1e-8,
   weightDecay: 0,
+  moments: configuration.moments,
 });
 
 const seconds: number[] = [];

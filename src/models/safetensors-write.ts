@@ -22,6 +22,7 @@ const DTYPE_NAMES: Readonly<Record<WeightDtype, string>> = {
   float32: 'F32',
   float16: 'F16',
   bfloat16: 'BF16',
+  uint8: 'U8',
 };
 /** The header is padded with spaces so that the tensors' bytes start at a multiple of this. */
 const DATA_ALIGNMENT = 8;

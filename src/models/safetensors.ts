@@ -21,9 +21,20 @@ const READABLE_DTYPES: Readonly<Record<string, WeightDtype>> = {
   BF16: 'bfloat16',
 };
 
+export interface OpenSafetensorsOptions {
+  /** Whether tensors of bytes (U8) are read too, as quantized states in checkpoints are. Default false. */
+  bytes?: boolean;
+}
+
 /** Opens one safetensors file; its header is checked in full (see readSafetensorsHeader). */
-export function openSafetensorsFile(path: string): WeightSource & { metadata: Record<string, string> } {
-  const { source, metadata } = openFiles([path]);
+export function openSafetensorsFile(
+  path: string,
+  { bytes = false }: OpenSafetensorsOptions = {},
+): WeightSource & { metadata: Record<string, string> } {
+  const { source, metadata } = openFiles(
+    [path],
+    bytes ? { ...READABLE_DTYPES, U8: 'uint8' } : READABLE_DTYPES,
+  );
   return { ...source, metadata: metadata[0] ?? {} };
 }
 
@@ -102,7 +113,10 @@ interface OpenedFiles {
   metadata: Record<string, string>[];
 }
 
-function openFiles(paths: readonly string[]): OpenedFiles {
+function openFiles(
+  paths: readonly string[],
+  readable: Readonly<Record<string, WeightDtype>> = READABLE_DTYPES,
+): OpenedFiles {
   const files: OpenFile[] = [];
   const close = () => {
     for (const file of files) file.close();
@@ -133,7 +147,7 @@ function openFiles(paths: readonly string[]): OpenedFiles {
   const tensors = new Map<string, WeightInfo>();
   const refused = new Map<string, string>();
   for (const { entry } of places.values()) {
-    const dtype = READABLE_DTYPES[entry.dtype];
+    const dtype = readable[entry.dtype];
     if (dtype === undefined)
       refused.set(entry.name, `it is stored as ${entry.dtype}; F32, F16 and BF16 are read`);
     else

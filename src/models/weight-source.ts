@@ -5,7 +5,8 @@
 import { CheckpointError } from '../errors.js';
 import { halfToFloatTable } from './half.js';
 
-export type WeightDtype = 'float32' | 'float16' | 'bfloat16';
+/** `uint8` is for quantized states in checkpoints of our own; no model's weights are given in it. */
+export type WeightDtype = 'float32' | 'float16' | 'bfloat16' | 'uint8';
 
 export interface WeightInfo {
   name: string;
@@ -38,6 +39,7 @@ export interface ExpectedWeight {
 
 /** Bytes of one element. */
 export function weightDtypeSize(dtype: WeightDtype): number {
+  if (dtype === 'uint8') return 1;
   return dtype === 'float32' ? 4 : 2;
 }
 

@@ -18,7 +18,12 @@ export function concatRows(parts: readonly Tensor[]): Tensor {
 
 /** A tensor of zeros. */
 export function zeros(dtype: DType, shape: readonly number[]): Tensor {
-  return execute('Fill', [tensor('int32', [shape.length], shape), tensor(dtype, [], [0])], {
+  return filled(dtype, shape, 0);
+}
+
+/** A tensor of one number throughout. */
+export function filled(dtype: DType, shape: readonly number[], value: number): Tensor {
+  return execute('Fill', [tensor('int32', [shape.length], shape), tensor(dtype, [], [value])], {
     T: attr.type(dtype),
     index_type: attr.type('int32'),
   })[0] as Tensor;

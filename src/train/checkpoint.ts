@@ -6,7 +6,7 @@ import { CheckpointError } from '../errors.js';
 import { openSafetensorsFile } from '../models/safetensors.js';
 import { type TensorToWrite, writeSafetensors } from '../models/safetensors-write.js';
 import { allocateTensor } from '../runtime/tensor.js';
-import type { AdamW, OptimizerSlot } from './adamw.js';
+import type { AdamW, OptimizerTensor } from './adamw.js';
 import type { Metrics } from './events.js';
 import { checkpointFolder, checkpointSteps } from './output-folder.js';
 
@@ -103,14 +103,17 @@ export function newestCheckpoint(folder: string): string | null {
 
 /** Puts weights, moments and step count of a checkpoint into `optimizer`, and so into the model. */
 export function restoreOptimizer(checkpoint: string, optimizer: AdamW, step: number): void {
-  const file = openSafetensorsFile(join(checkpoint, OPTIMIZER_FILE));
+  const file = openSafetensorsFile(join(checkpoint, OPTIMIZER_FILE), { bytes: true });
   try {
-    optimizer.restore(step, (slot, id) => {
-      const name = tensorName(slot, id);
+    optimizer.restore(step, (wanted) => {
+      const name = tensorName(wanted);
       const info = file.tensors.get(name);
-      if (info === undefined)
-        throw new CheckpointError(`${checkpoint} has no ${name}: it is another model's`);
-      return allocateTensor('float32', info.shape, (bytes) => file.read(name, bytes));
+      if (info === undefined || info.dtype !== wanted.dtype || info.shape.join() !== wanted.shape.join()) {
+        throw new CheckpointError(
+          `${checkpoint} has no ${name} of ${wanted.dtype} [${wanted.shape}]: it is of another model or optimizer`,
+        );
+      }
+      return allocateTensor(wanted.dtype, info.shape, (bytes) => file.read(name, bytes));
     });
   } finally {
     file.close();
@@ -127,17 +130,17 @@ export function pruneCheckpoints(folder: string, limit: number | null, protected
   }
 }
 
-function tensorName(slot: OptimizerSlot, id: string): string {
-  return `${slot}.${id}`;
+function tensorName({ name, id }: OptimizerTensor): string {
+  return `${name}.${id}`;
 }
 
 function optimizerTensors(optimizer: AdamW): TensorToWrite[] {
-  return [...optimizer.state()].map(({ slot, id, shape, read }) => ({
-    name: tensorName(slot, id),
-    dtype: 'float32',
-    shape,
+  return [...optimizer.state()].map((each) => ({
+    name: tensorName(each),
+    dtype: each.dtype,
+    shape: each.shape,
     bytes: () => {
-      const value = read();
+      const value = each.read();
       const data = value.data();
       value.dispose();
       return new Uint8Array(data.buffer, data.byteOffset, data.byteLength);

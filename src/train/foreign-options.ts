@@ -67,7 +67,6 @@ export const foreignOptions: Readonly<Record<string, ForeignOption>> = {
   padding_free: fixed([true, false], 'batches are always packed without padding'),
   pad_to_multiple_of: fixed([null], 'batches are packed without padding'),
   remove_unused_columns: fixed([true, false], 'columns that are not used are left alone'),
-  optim: fixed(['adamw_torch', 'adamw_torch_fused', 'adamw_hf', 'adamw'], 'the optimizer is AdamW'),
   logging_strategy: fixed(['steps'], 'metrics are logged every logging_steps'),
   lora_task_type: fixed(['CAUSAL_LM'], 'only causal language models are trained here'),
   lr_scheduler_kwargs: fixed([null], 'the schedules have no settings beyond warmup_steps'),

@@ -42,9 +42,18 @@ export class GradientStore {
 
   /** The gradient of `id` as float32, or undefined if none came. The caller (or its scope) frees it. */
   read(id: string): Tensor | undefined {
+    const gradient = this.readAsItCame(id);
+    if (gradient === undefined || gradient.dtype === 'float32') return gradient;
+    const cast = castTensor(gradient, 'float32');
+    gradient.dispose();
+    return cast;
+  }
+
+  /** The gradient of `id` in the dtype it came in, or undefined if none came. The caller (or its scope) frees it. */
+  readAsItCame(id: string): Tensor | undefined {
     const held = this.#held.get(id);
     if (held === undefined) return undefined;
-    return held.kind === 'sum' ? held.sum.read() : castTensor(held.gradient, 'float32');
+    return held.kind === 'sum' ? held.sum.read() : castTensor(held.gradient, held.gradient.dtype);
   }
 
   /** The 2-norm of all gradients together: a float32 scalar on the device. */
@@ -79,12 +88,8 @@ export class GradientStore {
     if (held === undefined) this.#startZeros(id, [count, ...gradient.shape.slice(1)]);
     else if (held.kind === 'once') this.#startSum(id, held.gradient);
     const { sum } = this.#held.get(id) as { sum: Variable };
-    execute(
-      'ResourceScatterAdd',
-      [sum.resource, indices, gradient],
-      { dtype: attr.type('float32'), Tindices: attr.type('int32') },
-      0,
-    );
+    // In the variable's own memory, which the value read shares. After ResourceScatterAdd every later read would copy.
+    scope(() => execute('InplaceAdd', [sum.read(), indices, gradient], { T: attr.type('float32') }));
     disposeAll([gradient, indices]);
   }
 

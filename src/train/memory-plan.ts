@@ -16,6 +16,8 @@ export interface MemoryPlanOptions {
   gradientCheckpointing: boolean | 'auto';
   /** Tokens of the longest pair, which must fit a row alone. */
   longestPair: number;
+  /** What the optimizer keeps its two moments in. Default: float32. */
+  moments?: 'float32' | '8bit';
   /** Whether gradients of several rows are summed before an update. */
   accumulates: boolean;
 }
@@ -39,8 +41,7 @@ const SHARE_OF_FREE = 0.8;
  */
 export function planMemory(model: LanguageModel, options: MemoryPlanOptions): MemoryPlan {
   const budget = options.memoryBudget ?? SHARE_OF_FREE * freeBytes();
-  const available =
-    budget - OVERHEAD_BYTES - trainingBytes(model, options.accumulates, options.memoryBudget !== null);
+  const available = budget - OVERHEAD_BYTES - trainingBytes(model, options, options.memoryBudget !== null);
   const fits = (tokens: number, kept: 'inputs' | 'everything') =>
     activationBytes(model, tokens, tokens * options.longestPair, kept) <= available;
   const kept = options.gradientCheckpointing === false ? 'everything' : 'inputs';
@@ -102,12 +103,17 @@ function attentionEntries({ pairs }: PackedBatch): number {
 }
 
 /** Optimizer state and gradients, and the weights where they count against the budget. */
-function trainingBytes(model: LanguageModel, accumulates: boolean, withWeights: boolean): number {
+function trainingBytes(
+  model: LanguageModel,
+  { accumulates, moments = 'float32' }: MemoryPlanOptions,
+  withWeights: boolean,
+): number {
   const weights = sizeOf(model.entries());
   const trained = model.adapter === null ? weights : sizeOf(model.adapter.entries());
   const gradient = accumulates ? 4 : dtypeBytes(model.dtype);
-  // Two moments; the master is the float32 weight itself, or a copy of a narrower one.
-  const copies = 3 * 4 * trained.elements - trained.float32Bytes;
+  // Two moments (packed, with a scale for 256 of them); the master is the float32 weight itself, or a copy of a narrower one.
+  const perMoment = moments === '8bit' ? 1 + 4 / 256 : 4;
+  const copies = (4 + 2 * perMoment) * trained.elements - trained.float32Bytes;
   return copies + gradient * trained.elements + (withWeights ? weights.bytes : 0);
 }
 

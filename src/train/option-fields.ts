@@ -1,5 +1,6 @@
 import { z } from 'zod';
 import { DPO_LOSS_TYPES, F_DIVERGENCE_TYPES } from '../losses/dpo-options.js';
+import { OPTIMIZER_NAMES } from './optimizer-names.js';
 
 /** What `--help` and the documentation show beside an option's name. */
 export interface FieldMeta {
@@ -231,6 +232,15 @@ export const trainFields = {
       .refine((x) => x === -1 || x > 0, '-1 (no limit) or a number of steps above 0')
       .default(-1),
     'If above 0, the number of optimizer steps, whatever num_train_epochs says.',
+  ),
+  optim: field(
+    'Optimizer and schedule',
+    'NAME',
+    z
+      .enum(Object.keys(OPTIMIZER_NAMES) as (keyof typeof OPTIMIZER_NAMES)[])
+      .default('adamw_torch')
+      .transform((name) => OPTIMIZER_NAMES[name]),
+    'adamw_torch, AdamW with float32 moments; or adamw_8bit (adamw_bnb_8bit), which keeps them in 8 bits: 2 bytes a trained weight in place of 8, a step some percent longer.',
   ),
   weightDecay: field(
     'Optimizer and schedule',

@@ -9,6 +9,7 @@ import type { LoadedModel } from '../models/load-model.js';
 import { checkInputs } from './check-inputs.js';
 import type { TrainSummary } from './events.js';
 import { planMemory } from './memory-plan.js';
+import { momentsOf } from './optimizer-names.js';
 import {
   idleLoraOptions,
   optionsToYaml,
@@ -87,6 +88,7 @@ async function trainLoaded(run: Run, loaded: LoadedModel, data: TrainingData): P
     memoryBudget: options.memoryBudget,
     tokenBudget: options.tokenBudget,
     gradientCheckpointing: options.gradientCheckpointing,
+    moments: momentsOf(options.optim),
     longestPair: [...data.train, ...data.evaluation].reduce(
       (most, pair) => Math.max(most, pairTokens(pair)),
       0,

@@ -8,6 +8,7 @@ import type { Metrics, TrainEvent, TrainOutcome } from './events.js';
 import { GradientStore } from './gradient-store.js';
 import type { MetricsLog } from './metrics-log.js';
 import type { Objective, PassOutcome } from './objective.js';
+import { adamWOptions } from './optimizer-names.js';
 import type { ResolvedTrainOptions } from './options.js';
 import { checkpointFolder } from './output-folder.js';
 import { learningRateAt, stepInterval } from './schedule.js';
@@ -24,6 +25,7 @@ export type TrainerOptions = Pick<
   | 'learningRate'
   | 'lrSchedulerType'
   | 'warmupSteps'
+  | 'optim'
   | 'weightDecay'
   | 'adamBeta1'
   | 'adamBeta2'
@@ -78,12 +80,7 @@ export class Trainer<Pass extends PassOutcome = PassOutcome> {
     this.checkpoint = resumeFrom;
     this.#savedStep = resumeFrom === null ? -1 : state.step;
     this.#maxSteps = inputs.batches.maxSteps;
-    this.#optimizer = new AdamW(objective.parameters, {
-      beta1: options.adamBeta1,
-      beta2: options.adamBeta2,
-      epsilon: options.adamEpsilon,
-      weightDecay: options.weightDecay,
-    });
+    this.#optimizer = new AdamW(objective.parameters, adamWOptions(options));
     if (resumeFrom !== null) restoreOptimizer(resumeFrom, this.#optimizer, state.step);
   }
 

@@ -27,6 +27,7 @@ const SHAPING = [
   'learningRate',
   'lrSchedulerType',
   'warmupSteps',
+  'optim',
   'weightDecay',
   'adamBeta1',
   'adamBeta2',
@@ -38,6 +39,9 @@ const SHAPING = [
   'trainSamplingStrategy',
   'dtype',
 ] as const satisfies readonly (keyof ResolvedTrainOptions)[];
+
+/** What runs were of before there was a choice: their checkpoints do not say it. */
+const BEFORE: Readonly<Record<string, unknown>> = { optim: 'adamw_torch' };
 
 /** What a checkpoint remembers of a run's options. */
 export function trajectoryOptions(options: ResolvedTrainOptions): Record<string, unknown> {
@@ -61,11 +65,12 @@ export function checkSameOptions(
   saved: Readonly<Record<string, unknown>>,
   given: Readonly<Record<string, unknown>>,
 ): void {
+  const known = { ...BEFORE, ...saved };
   const differing = Object.entries(given)
-    .filter(([name, value]) => !isDeepStrictEqual(saved[name], value))
+    .filter(([name, value]) => !isDeepStrictEqual(known[name], value))
     .map(
       ([name, value]) =>
-        `${toFileName(name)} was ${JSON.stringify(saved[name])}, is ${JSON.stringify(value)}`,
+        `${toFileName(name)} was ${JSON.stringify(known[name])}, is ${JSON.stringify(value)}`,
     );
   if (differing.length === 0) return;
   throw new ConfigError(

@@ -192,8 +192,20 @@ describe('files', () => {
       loraTargetModules: ['all-linear'],
       reportTo: ['none'],
     });
-    expect(notices).toHaveLength(8);
+    expect(resolveFileOptions(options).optim).toBe('adamw_torch');
+    expect(notices).toHaveLength(7);
     expect(notices).toContain('run_name is passed over: nothing is uploaded from here');
+  });
+
+  test.each([
+    ['adamw', 'adamw_torch'],
+    ['adamw_torch_fused', 'adamw_torch'],
+    ['adamw_8bit', 'adamw_8bit'],
+    ['adamw_bnb_8bit', 'adamw_8bit'],
+  ] as const)('optim %s is %s', (name, written) => {
+    const first = resolveTrainOptions({ ...required, optim: name });
+    expect(first.optim).toBe(written);
+    expect(resolveTrainOptions({ ...required, optim: first.optim }).optim).toBe(written);
   });
 
   test.each([

@@ -5,6 +5,7 @@ import { AdamW } from '../adamw.js';
 import { pruneCheckpoints, restoreOptimizer, writeCheckpoint } from '../checkpoint.js';
 import type { Metrics, TrainOutcome } from '../events.js';
 import type { MetricsLog } from '../metrics-log.js';
+import { adamWOptions } from '../optimizer-names.js';
 import { learningRateAt, stepInterval } from '../schedule.js';
 import { meanMetrics } from '../step-metrics.js';
 import { StepPace } from '../step-pace.js';
@@ -63,12 +64,7 @@ export class OnlineTrainer {
     this.checkpoint = resumeFrom;
     this.#savedStep = resumeFrom === null ? -1 : state.step;
     this.#maxSteps = inputs.batches.maxSteps;
-    this.#optimizer = new AdamW(parameters, {
-      beta1: options.adamBeta1,
-      beta2: options.adamBeta2,
-      epsilon: options.adamEpsilon,
-      weightDecay: options.weightDecay,
-    });
+    this.#optimizer = new AdamW(parameters, adamWOptions(options));
     if (resumeFrom !== null) restoreOptimizer(resumeFrom, this.#optimizer, state.step);
   }
 

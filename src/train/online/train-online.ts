@@ -15,6 +15,7 @@ import type { RewardScorer } from '../../rewards/reward-model.js';
 import { checkFile } from '../check-inputs.js';
 import type { TrainOutcome } from '../events.js';
 import { planMemory } from '../memory-plan.js';
+import { momentsOf } from '../optimizer-names.js';
 import { idleLoraOptions } from '../options.js';
 import { checkDiskSpace, outputFiles } from '../output-folder.js';
 import { loadPolicy, savePolicy, writePolicy } from '../policy.js';
@@ -174,6 +175,7 @@ async function trainOnPrompts(inputs: Inputs): Promise<Result> {
     memoryBudget: options.memoryBudget,
     tokenBudget: options.tokenBudget,
     gradientCheckpointing: options.gradientCheckpointing,
+    moments: momentsOf(options.optim),
     longestPair: longestPair(prompts.train, options),
     // A batch may take several passes, whose gradients are summed.
     accumulates: true,

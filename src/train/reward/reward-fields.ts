@@ -57,6 +57,7 @@ export const rewardFields = {
   warmupSteps: trainFields.warmupSteps,
   numTrainEpochs: trainFields.numTrainEpochs,
   maxSteps: trainFields.maxSteps,
+  optim: trainFields.optim,
   weightDecay: trainFields.weightDecay,
   adamBeta1: trainFields.adamBeta1,
   adamBeta2: trainFields.adamBeta2,

@@ -97,6 +97,7 @@ const SHAPING = [
   'learningRate',
   'lrSchedulerType',
   'warmupSteps',
+  'optim',
   'weightDecay',
   'adamBeta1',
   'adamBeta2',

@@ -9,6 +9,7 @@ import { installHome } from '../../runtime/install/location.js';
 import { checkInputs } from '../check-inputs.js';
 import { planMemory } from '../memory-plan.js';
 import type { Objective } from '../objective.js';
+import { momentsOf } from '../optimizer-names.js';
 import { checkDiskSpace, makeWritableFolder, outputFiles } from '../output-folder.js';
 import { openRunLog } from '../run-log.js';
 import { diskBytes, type LoopResult, resultOf, unstarted } from '../run-results.js';
@@ -176,6 +177,7 @@ async function objectiveOf(
       memoryBudget: options.memoryBudget,
       tokenBudget: options.tokenBudget,
       gradientCheckpointing: options.gradientCheckpointing,
+      moments: momentsOf(options.optim),
       longestPair: pairs.reduce((most, pair) => Math.max(most, pairTokens(pair)), 0),
       accumulates: options.gradientAccumulationSteps > 1,
     });

@@ -39,17 +39,34 @@ export function mergeAdapter(model: LanguageModel): void {
 }
 
 function mergeLayer(model: LanguageModel, adapter: LoraAdapter, layer: number): void {
-  for (const [name, { sources }] of Object.entries(fusedWeights(model.config, layer))) {
-    const modules = sources.map((source) => moduleOf(source));
-    if (!modules.some((module) => module !== undefined && adapter.config.modules.includes(module))) continue;
+  for (const name of Object.keys(fusedWeights(model.config, layer))) {
     const id = `layers.${layer}.${name}`;
     const merged = scope(() => {
-      const updates = modules.map((module) => updateOrZeros(model.config, adapter, layer, module!));
-      const update = updates.length === 1 ? updates[0]! : concatRows(updates);
-      return castTo(add(castTo(model.parameter(id), 'float32'), update), model.dtype);
+      const sum = mergedWeight(model, adapter, id);
+      return sum === undefined ? undefined : castTo(sum, model.dtype);
     });
-    model.replace(id, merged);
+    if (merged !== undefined) model.replace(id, merged);
   }
+}
+
+/**
+ * The weight called `id` (as in `LanguageModel.entries`) with the adapter's update, float32, or undefined where the
+ * adapter does not act on it. The model stays as it is; the caller, or its scope, frees the sum.
+ */
+export function mergedWeight(model: LanguageModel, adapter: LoraAdapter, id: string): Tensor | undefined {
+  const match = /^layers\.(\d+)\.(\w+)$/.exec(id);
+  if (match === null) return undefined;
+  const layer = Number(match[1]);
+  const fused = fusedWeights(model.config, layer)[match[2] as string];
+  const modules = fused?.sources.map((source) => moduleOf(source)) ?? [];
+  if (!modules.some((module) => module !== undefined && adapter.config.modules.includes(module))) {
+    return undefined;
+  }
+  return scope(() => {
+    const updates = modules.map((module) => updateOrZeros(model.config, adapter, layer, module!));
+    const update = updates.length === 1 ? updates[0]! : concatRows(updates);
+    return add(castTo(model.parameter(id), 'float32'), update);
+  });
 }
 
 /** The linear module that a matrix of Hugging Face's belongs to; undefined for norms and biases. */

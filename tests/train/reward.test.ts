@@ -113,6 +113,14 @@ describe('what is trained', () => {
     expect(config).toMatchObject({ task_type: 'SEQ_CLS', modules_to_save: ['score'], r: 16 });
   });
 
+  it('in bfloat16 saves the sum of weight and update in float32, which keeps small updates', async () => {
+    const run = await workshop.run('wide', { dtype: 'bfloat16', maxSteps: 1 });
+    expect(modelBytes(run).includes('"dtype":"F32"')).toBe(true);
+    expect(modelBytes(run).includes('"dtype":"BF16"')).toBe(false);
+    const full = await workshop.run('narrow', { dtype: 'bfloat16', mode: 'full', maxSteps: 1 });
+    expect(modelBytes(full).includes('"dtype":"BF16"')).toBe(true);
+  });
+
   it('is what transformers calls a classifier of one label, padded with a token that ends no answer', async () => {
     const run = await workshop.run('classifier', { maxSteps: 1 });
     const read = (name: string) => JSON.parse(readFileSync(join(run.summary.model!, name), 'utf8'));

@@ -7,6 +7,7 @@ import { adapterTensors } from '../../models/adapter-files.js';
 import { writeFileAtomically } from '../../models/atomic-file.js';
 import { hfTensors } from '../../models/hf-tensors.js';
 import { readJsonFile } from '../../models/json-file.js';
+import { mergedWeight } from '../../models/merge.js';
 import { modelConfigToJson } from '../../models/model-config.js';
 import { writeModelFolder } from '../../models/model-folder.js';
 import { adapterConfigToJson } from '../../models/peft-config.js';
@@ -21,9 +22,10 @@ export interface SaveClassifierOptions {
 }
 
 /**
- * Writes the model without its adapter as transformers' `...ForSequenceClassification` with one label, which reads its
- * reward at the last token that is no padding. The padding token is one that ends no answer: where a model's own does
- * (SmolLM2's is its end of turn), transformers would look for the reward one token before the end.
+ * Writes the model, its adapter merged into it, as transformers' `...ForSequenceClassification` with one label, which
+ * reads its reward at the last token that is no padding. In the model's dtype; with an adapter in float32, since a sum
+ * rounded to bfloat16 would lose much of what was learnt. The padding token is one that ends no answer: where a model's
+ * own does (SmolLM2's is its end of turn), transformers would look for the reward one token before the end.
  *
  * @param folder Is made; what it held before is replaced
  * @throws CheckpointError when it cannot be written
@@ -34,7 +36,9 @@ export function saveClassifier(
   { chatTemplatePath = null }: SaveClassifierOptions = {},
 ): void {
   const { model, origin, tokenizer } = loaded;
-  const { dtype } = model;
+  const { adapter } = model;
+  const dtype = adapter === null ? model.dtype : 'float32';
+  const merged = (id: string) => (adapter === null ? undefined : mergedWeight(model, adapter, id));
   const padTokenId = paddingOf(model.config.padTokenId, tokenizer);
   const base = origin.configJson ?? modelConfigToJson(model.config, { dtype });
   const configJson = classifierJson(base, padTokenId);
@@ -45,7 +49,7 @@ export function saveClassifier(
       config: model.config,
       origin: { ...origin, configJson },
       dtype,
-      tensors: [...hfTensors(model, dtype), { ...scoreTensor(SCORE, head) }],
+      tensors: [...hfTensors(model, dtype, merged), scoreTensor(SCORE, head)],
     });
     if (tokenizer !== null) setPadding(pending, tokenizer, padTokenId);
     if (chatTemplatePath !== null) copyFileSync(chatTemplatePath, join(pending, 'chat_template.jinja'));

@@ -206,8 +206,8 @@ function checkRoom({ loaded, head }: RewardNetwork, options: ResolvedTrainReward
   const adapter = model.adapter?.entries().map(([, factor]) => factor) ?? [];
   const trained = { head: [], lora: adapter, full: weights }[options.mode];
   const saved = weights.reduce((sum, { byteLength }) => sum + byteLength, 0);
-  // The model once more in ONNX, at most twice as wide.
-  const results = saved * (options.onnxDtype === 'none' ? 1 : 3);
+  // At most twice as wide as in memory, and as much again in ONNX.
+  const results = saved * (options.onnxDtype === 'none' ? 2 : 4);
   checkDiskSpace(options.outputDir, diskBytes([...trained, head.weight], options, maxSteps) + results);
 }
 

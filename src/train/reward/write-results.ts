@@ -2,7 +2,6 @@
 
 import { renameSync, rmSync } from 'node:fs';
 import { join } from 'node:path';
-import { mergeAdapter } from '../../models/merge.js';
 import { exportRewardModel } from '../../rewards/export/export-reward-model.js';
 import { outputFiles } from '../output-folder.js';
 import type { RewardNetwork } from './load-backbone.js';
@@ -12,7 +11,7 @@ import { saveClassifier, saveRewardAdapter } from './save-reward-model.js';
 /** Beside the folders that every run may have. */
 const ONNX_FOLDER = 'onnx';
 
-/** Writes `adapter/` where there is one, merges it into the model, and writes that as `model/`. */
+/** Writes `adapter/` where there is one, and the model with it merged as `model/`. */
 export function writeWeights(
   network: RewardNetwork,
   { outputDir, chatTemplatePath }: ResolvedTrainRewardOptions,
@@ -26,7 +25,6 @@ export function writeWeights(
     saveRewardAdapter(network, pending);
     rmSync(adapter, { recursive: true, force: true });
     renameSync(pending, adapter);
-    mergeAdapter(model);
   }
   const path = join(outputDir, outputFiles.model);
   saveClassifier(network, path, { chatTemplatePath });

@@ -45,74 +45,88 @@ export interface RowBatch {
 
 /**
  * Batches of at most `batchTokens` tokens of rows, padding counted, and as many of prefixes; a single row or prefix may be
- * longer. Rows of about the same length go together, and those without a prefix among themselves. Rows of one prefix
- * follow one another, though perhaps in several batches.
+ * longer. What goes together is of about the same length, so that little is padding. Batches with the same prefixes
+ * follow one another: these can be kept from one to the next.
  */
 export function planBatches(groups: readonly SharedRows[], batchTokens: number): RowBatch[] {
-  const alone = groups.filter(({ prefix }) => prefix.length === 0).flatMap(({ rows }) => rows);
+  const alone = groups.filter(({ prefix }) => prefix.length === 0);
   const sharing = groups.filter(({ prefix }) => prefix.length > 0);
-  return [...plainBatches(alone, batchTokens), ...prefixBatches(sharing, batchTokens)];
+  const rowsAlone = alone.flatMap(({ rows }) => rows.map((row) => ({ ...row, prefix: 0 })));
+  return [
+    ...batchesBehind([[]], rowsAlone, batchTokens),
+    ...byPrefix(sharing, batchTokens).flatMap((together) => {
+      const prefixes = together.map(({ prefix }) => prefix);
+      const rows = together.flatMap((group, prefix) => group.rows.map((row) => ({ ...row, prefix })));
+      return batchesBehind(prefixes, rows, batchTokens);
+    }),
+  ];
 }
 
-function plainBatches(rows: readonly PlacedRow[], batchTokens: number): RowBatch[] {
-  const batches: RowBatch[] = [];
-  for (const part of byLength(rows, batchTokens)) {
-    batches.push({ prefixes: [[]], rows: part.map((row) => ({ ...row, prefix: 0 })) });
+/** Tokens of padding that cost less than one more run of the model. */
+const CHEAP_PADDING = 256;
+/** Of padding beyond that, for one token that counts. */
+const MOST_PADDING = 0.15;
+/** Keys and values that the rows of a batch look at, in tokens for one of `batchTokens`: what they take is copied. */
+const SEEN_TOKENS = 8;
+
+/** Items in order of their length, in parts that are padded to their longest. */
+class PaddedPart {
+  #count = 0;
+  #tokens = 0;
+
+  /** Whether a further item, longer than those before, may be added. */
+  takes(length: number, batchTokens: number, seenBefore = 0): boolean {
+    if (this.#count === 0) return true;
+    const count = this.#count + 1;
+    const tokens = this.#tokens + length;
+    return (
+      count * length <= batchTokens &&
+      count * length - tokens <= Math.max(CHEAP_PADDING, MOST_PADDING * tokens) &&
+      count * (seenBefore + length) <= SEEN_TOKENS * batchTokens
+    );
+  }
+
+  add(length: number): void {
+    this.#count++;
+    this.#tokens += length;
+  }
+}
+
+function byPrefix(groups: readonly SharedRows[], batchTokens: number): SharedRows[][] {
+  const parts: SharedRows[][] = [];
+  let part = new PaddedPart();
+  for (const group of [...groups].sort((a, b) => a.prefix.length - b.prefix.length)) {
+    const { length } = group.prefix;
+    const last = parts.at(-1);
+    if (last !== undefined && part.takes(length, batchTokens)) last.push(group);
+    else {
+      parts.push([group]);
+      part = new PaddedPart();
+    }
+    part.add(length);
+  }
+  return parts;
+}
+
+function batchesBehind(
+  prefixes: RowBatch['prefixes'],
+  rows: readonly RowBatch['rows'][number][],
+  batchTokens: number,
+): RowBatch[] {
+  const batches: { prefixes: RowBatch['prefixes']; rows: RowBatch['rows'][number][] }[] = [];
+  const past = longest(prefixes);
+  let part = new PaddedPart();
+  for (const row of [...rows].sort((a, b) => a.ids.length - b.ids.length)) {
+    const { length } = row.ids;
+    const last = batches.at(-1);
+    if (last !== undefined && part.takes(length, batchTokens, past)) last.rows.push(row);
+    else {
+      batches.push({ prefixes, rows: [row] });
+      part = new PaddedPart();
+    }
+    part.add(length);
   }
   return batches;
-}
-
-/** Groups of short rows go together as long as they fit; a group that does not fit by itself is cut. */
-function prefixBatches(groups: readonly SharedRows[], batchTokens: number): RowBatch[] {
-  const batches: RowBatch[] = [];
-  let open: SharedRows[] = [];
-  const close = () => {
-    if (open.length > 0) batches.push(together(open));
-    open = [];
-  };
-  const sorted = [...groups].sort((a, b) => a.prefix.length - b.prefix.length);
-  for (const group of sorted) {
-    if (paddedTokens([group]) > batchTokens) {
-      close();
-      for (const rows of byLength(group.rows, batchTokens)) batches.push(together([{ ...group, rows }]));
-      continue;
-    }
-    const more = [...open, group];
-    if (paddedTokens(more) > batchTokens || paddedPrefixes(more) > batchTokens) close();
-    open.push(group);
-  }
-  close();
-  return batches;
-}
-
-function together(groups: readonly SharedRows[]): RowBatch {
-  return {
-    prefixes: groups.map(({ prefix }) => prefix),
-    rows: groups.flatMap(({ rows }, prefix) => rows.map((row) => ({ ...row, prefix }))),
-  };
-}
-
-function paddedTokens(groups: readonly SharedRows[]): number {
-  const rows = groups.flatMap((group) => group.rows);
-  return rows.length * longest(rows.map(({ ids }) => ids));
-}
-
-function paddedPrefixes(groups: readonly SharedRows[]): number {
-  return groups.length * longest(groups.map(({ prefix }) => prefix));
-}
-
-/** Rows sorted by length, in parts of at most `batchTokens` padded tokens. */
-function* byLength(rows: readonly PlacedRow[], batchTokens: number): Generator<PlacedRow[], void, void> {
-  const sorted = [...rows].sort((a, b) => a.ids.length - b.ids.length);
-  let part: PlacedRow[] = [];
-  for (const row of sorted) {
-    if (part.length > 0 && (part.length + 1) * row.ids.length > batchTokens) {
-      yield part;
-      part = [];
-    }
-    part.push(row);
-  }
-  if (part.length > 0) yield part;
 }
 
 export function longest(rows: readonly (readonly number[])[]): number {

@@ -64,3 +64,34 @@ test('requests with short contexts go together', () => {
   const batches = planBatches([request(1), request(2), request(3)].map(shareRows), 100);
   expect(batches.map(({ prefixes, rows }) => [prefixes.length, rows.length])).toEqual([[3, 6]]);
 });
+
+test('rows of different lengths are not padded much, whatever requests they belong to', () => {
+  const groups = Array.from({ length: 40 }, (_, request): RowGroup => {
+    const context = Array.from({ length: 20 + 5 * request }, (_, i) => i);
+    return {
+      request,
+      rows: [20, 200, 60 + 10 * request].map((length) => [...context, ...Array(length).fill(request)]),
+    };
+  });
+  const batches = planBatches(groups.map(shareRows), 8192);
+  const tokens = batches
+    .flatMap(({ rows }) => rows.map(({ ids }) => ids.length))
+    .reduce((sum, n) => sum + n, 0);
+  const padded = batches.reduce(
+    (sum, { rows }) => sum + rows.length * longest(rows.map(({ ids }) => ids)),
+    0,
+  );
+  expect(padded / tokens).toBeLessThan(1.2);
+  // Each context is computed once: batches with the same prefixes follow one another.
+  const changes = batches.filter(({ prefixes }, i) => prefixes !== batches[i - 1]?.prefixes);
+  expect(changes.flatMap(({ prefixes }) => prefixes)).toHaveLength(groups.length);
+});
+
+test('short answers to a long context do not look at more of it than memory has room for', () => {
+  const context = Array.from({ length: 3000 }, (_, i) => i);
+  const rows = Array.from({ length: 100 }, (_, i) => [...context, i, i]);
+  const batches = planBatches([shareRows({ request: 0, rows })], 1000);
+  for (const { prefixes, rows: part } of batches) {
+    expect(part.length * (longest(prefixes) + 2)).toBeLessThanOrEqual(8 * 1000);
+  }
+});

@@ -4,14 +4,7 @@ import { readFloat32, type WeightSource, weightInfo } from '../../models/weight-
 import type { RewardDType } from './export-options.js';
 import { type GraphBuilder, MICROSOFT } from './graph-builder.js';
 import { ELEMENT_TYPES } from './onnx-proto.js';
-import {
-  BLOCK,
-  type QuantizedBlocks,
-  quantizedBlocks,
-  quantizedRows,
-  toFloat16,
-  transposed,
-} from './weight-numbers.js';
+import { BLOCK, quantizedBlocks, toFloat16, transposed, ZERO } from './weight-numbers.js';
 
 /**
  * Weights are rounded blockwise, what they are multiplied with is not: 1 is float32 for the latter, by ONNX Runtime's
@@ -72,15 +65,16 @@ export class LinearWeights {
         return cast(builder.add('Gather', [table, ids]));
       }
       case 'int8': {
-        const quantized = lastOf(() => quantizedRows(read(), rows, columns));
-        const codes = builder.tensor(`${name}.codes`, 'int8', [rows, columns], () =>
-          bytesOf(quantized.first().codes),
-        );
-        const scales = builder.tensor(`${name}.scales`, 'float32', [rows, 1], () =>
-          bytesOf(quantized.last().scales),
-        );
-        const row = cast(builder.add('Gather', [codes, ids]));
-        return builder.add('Mul', [row, builder.add('Gather', [scales, ids])]);
+        const { codes, scales, blocks } = this.#quantized(name, rows, columns);
+        const shifted = builder.add('Sub', [cast(builder.add('Gather', [codes, ids])), builder.float(ZERO)]);
+        const row = builder.add('Mul', [
+          shifted,
+          builder.add('Unsqueeze', [builder.add('Gather', [scales, ids]), builder.ints(-1)]),
+        ]);
+        const padded = builder.add('Reshape', [row, builder.ints(0, 0, blocks * BLOCK)]);
+        return blocks * BLOCK === columns
+          ? padded
+          : builder.add('Slice', [padded, builder.ints(0), builder.ints(columns), builder.ints(-1)]);
       }
     }
   }
@@ -104,31 +98,27 @@ export class LinearWeights {
         const wide = builder.add('Cast', [weight], { attributes: { to: ELEMENT_TYPES.float32 } });
         return builder.add('MatMul', [x, wide]);
       }
-      case 'int8':
-        return this.#blockProduct(x, name, rows, columns, () => quantizedBlocks(read(), rows, columns));
+      case 'int8': {
+        const { codes, scales } = this.#quantized(name, rows, columns);
+        return builder.add('MatMulNBits', [x, codes, scales], {
+          domain: MICROSOFT,
+          attributes: { K: columns, N: rows, bits: 8, block_size: BLOCK, accuracy_level: FLOAT32_ACCURACY },
+        });
+      }
     }
   }
 
-  #blockProduct(
-    x: string,
-    name: string,
-    rows: number,
-    columns: number,
-    quantize: () => QuantizedBlocks,
-  ): string {
-    const builder = this.#builder;
+  /** A matrix's codes `[rows, blocks, BLOCK]` and scales `[rows, blocks]`. */
+  #quantized(name: string, rows: number, columns: number): { codes: string; scales: string; blocks: number } {
     const blocks = Math.ceil(columns / BLOCK);
-    const quantized = lastOf(quantize);
-    const codes = builder.tensor(`${name}.codes`, 'uint8', [rows, blocks, BLOCK], () =>
+    const quantized = lastOf(() => quantizedBlocks(readFloat32(this.#source, name), rows, columns));
+    const codes = this.#builder.tensor(`${name}.codes`, 'uint8', [rows, blocks, BLOCK], () =>
       bytesOf(quantized.first().codes),
     );
-    const scales = builder.tensor(`${name}.scales`, 'float32', [rows, blocks], () =>
+    const scales = this.#builder.tensor(`${name}.scales`, 'float32', [rows, blocks], () =>
       bytesOf(quantized.last().scales),
     );
-    return builder.add('MatMulNBits', [x, codes, scales], {
-      domain: MICROSOFT,
-      attributes: { K: columns, N: rows, bits: 8, block_size: BLOCK, accuracy_level: FLOAT32_ACCURACY },
-    });
+    return { codes, scales, blocks };
   }
 
   #shape(name: string): [rows: number, columns: number] {
@@ -152,10 +142,6 @@ function lastOf<Value>(make: () => Value): { first(): Value; last(): Value } {
   };
 }
 
-function bytesOf({
-  buffer,
-  byteOffset,
-  byteLength,
-}: Float32Array | Uint16Array | Uint8Array | Int8Array): Uint8Array {
+function bytesOf({ buffer, byteOffset, byteLength }: Float32Array | Uint16Array | Uint8Array): Uint8Array {
   return new Uint8Array(buffer, byteOffset, byteLength);
 }

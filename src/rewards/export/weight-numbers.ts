@@ -65,7 +65,7 @@ function halfOf(bits: number): number {
 /** Weights that share a scale. */
 export const BLOCK = 64;
 /** What stands for zero among the eight bits. */
-const ZERO = 128;
+export const ZERO = 128;
 const MOST = 127;
 
 export interface QuantizedBlocks {
@@ -90,24 +90,6 @@ export function quantizedBlocks(values: Float32Array, rows: number, columns: num
       const to = (row * blocks + block) * BLOCK;
       for (let i = 0; i < count; i++) codes[to + i] = ZERO + Math.round(values[from + i]! / scale);
     }
-  }
-  return { codes, scales };
-}
-
-/** `[rows, columns]` with one scale a row: `value = code * scale`. */
-export function quantizedRows(
-  values: Float32Array,
-  rows: number,
-  columns: number,
-): { codes: Int8Array; scales: Float32Array } {
-  const codes = new Int8Array(values.length);
-  const scales = new Float32Array(rows);
-  for (let row = 0; row < rows; row++) {
-    const from = row * columns;
-    const scale = largest(values, from, columns) / MOST;
-    scales[row] = scale;
-    if (scale === 0) continue;
-    for (let i = 0; i < columns; i++) codes[from + i] = Math.round(values[from + i]! / scale);
   }
   return { codes, scales };
 }

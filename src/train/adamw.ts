@@ -3,7 +3,8 @@
 import { CheckpointError } from '../errors.js';
 import { elementCount } from '../runtime/dtypes.js';
 import { disposeAll, scope, type Tensor, tensor } from '../runtime/tensor.js';
-import { EightBitState, LEAST_QUANTIZED, type MomentTables, momentTables } from './adamw-8bit.js';
+import { EightBitState, LEAST_QUANTIZED } from './adamw-8bit.js';
+import { type MomentTables, momentTables } from './adamw-8bit-update.js';
 import { Float32State } from './adamw-float32.js';
 import type { AdamWOptions, ParameterState, StateTensor } from './adamw-state.js';
 import type { GradientStore } from './gradient-store.js';

@@ -240,7 +240,7 @@ export const trainFields = {
       .enum(Object.keys(OPTIMIZER_NAMES) as (keyof typeof OPTIMIZER_NAMES)[])
       .default('adamw_torch')
       .transform((name) => OPTIMIZER_NAMES[name]),
-    'adamw_torch, AdamW with float32 moments; or adamw_8bit (adamw_bnb_8bit), which keeps them in 8 bits: 2 bytes a trained weight in place of 8, a step some percent longer.',
+    'adamw_torch, AdamW with float32 moments; or adamw_8bit (adamw_bnb_8bit), which keeps them in 8 bits: 2 bytes a trained weight in place of 8, for about a tenth more time of a small step.',
   ),
   weightDecay: field(
     'Optimizer and schedule',

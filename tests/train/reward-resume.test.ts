@@ -113,6 +113,29 @@ function tensorBytes(file: Buffer, name: string): Buffer {
   return file.subarray(start + begin, start + end);
 }
 
+describe('a run that is interrupted while features are computed', () => {
+  it('keeps those that are there, and trains when it is started again', async () => {
+    const controller = new AbortController();
+    const chosen: Partial<TrainRewardOptions> = {
+      ...options,
+      mode: 'head',
+      featureCache: join(workshop.folder, 'half'),
+      // One pair at a time.
+      tokenBudget: 1,
+    };
+    const stopped = await workshop.run('features', chosen, {
+      signal: controller.signal,
+      onEvent: (event) => {
+        if (event.type === 'features' && event.done === 10) controller.abort();
+      },
+    });
+    expect(stopped.summary).toMatchObject({ outcome: 'interrupted', step: 0, checkpoint: null, model: null });
+    const again = await workshop.run('features', { ...chosen, resumeFromCheckpoint: true });
+    expect(again.events.find(({ type }) => type === 'features')).toMatchObject({ done: 10, cached: 10 });
+    expect(again.summary.outcome).toBe('finished');
+  });
+});
+
 describe('going on is refused', () => {
   it('with other options, or another mode, naming them', async () => {
     await workshop.run('changed', { ...options, maxSteps: 2 });

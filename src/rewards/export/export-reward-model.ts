@@ -110,7 +110,7 @@ function recipeOf(
 }
 
 /** Positions that a row can have, the classification token's included. */
-export function positionsOf({ maxTokens, classificationToken }: RewardRecipe): number {
+function positionsOf({ maxTokens, classificationToken }: RewardRecipe): number {
   return maxTokens + (classificationToken === null ? 0 : 1);
 }
 

@@ -259,7 +259,7 @@ function parseOptions(): Options {
     .option('--dtypes <list>', 'what our weights are stored in, comma-separated', dtypes, [...REWARD_DTYPES])
     .addOption(new Option('--device <device>').choices(['cpu', 'cuda']).default('cpu'))
     .option('--threads <n>', 'CPU threads of both', count, availableParallelism())
-    .option('--batch-tokens <n>', 'tokens of candidates that go through our model at once', count, 8192)
+    .option('--batch-tokens <n>', 'tokens of candidates that go through our model at once', count, 2048)
     .option('--layers <n>', 'layers of the random model', count, SMOLLM2_135M.numLayers)
     .option('--rounds <n>', 'times that everything is run, in turn', count, 3)
     .option('--no-peer', 'leave transformers out')

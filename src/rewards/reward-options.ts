@@ -15,7 +15,7 @@ export const rewardModelOptionsSchema = z.object({
     .number()
     .int()
     .min(1)
-    .default(8192)
+    .default(2048)
     .describe('At most so many tokens of candidates go through the model at once, padding counted.'),
   threads: z
     .number()

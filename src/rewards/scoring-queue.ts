@@ -20,7 +20,7 @@ interface UnderWay extends Waiting {
 }
 
 /** Requests that are looked at together for batches of rows of like length. */
-const WINDOW_BATCHES = 4;
+const WINDOW_BATCHES = 16;
 
 export class ScoringQueue {
   readonly #network: RewardNetwork;

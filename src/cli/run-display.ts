@@ -6,9 +6,9 @@ import type { StageEstimate } from '../run/stage.js';
 import { STAGE_TITLES, type StageName } from '../run/stage-names.js';
 import type { TrainEvent } from '../train/events.js';
 import { formatNumber, formatSeconds, formatTable, shellWord } from './format.js';
+import type { Progress } from './progress.js';
 import { eventPrinter } from './train-command.js';
 import { onlineEventPrinter } from './train-online-command.js';
-import type { Progress } from './progress.js';
 
 /** The plan as a table: what is to be done and why, and what the model will be asked. */
 export function describePlan({ folder, stages }: RunPlan): string {

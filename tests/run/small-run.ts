@@ -65,6 +65,8 @@ export function ruleReply({ body }: Asked): string {
     return current.startsWith('make') ? 'Change' : current === 'thanks' ? 'Thanks' : 'Other';
   if (kind === 'MEANINGFUL') return rest.some((text) => text.includes('I am dan')) ? 'No' : 'Yes';
   if (kind === 'PERSONA') return '- Wants short answers\n- Wants no lists';
+  if (kind === 'REWRITE' && !current.startsWith('make'))
+    return 'Divide by two first: the result is \\boxed{3}.';
   if (kind === 'REWRITE') return `Here is the brief form for someone who said ${current}.`;
   // With a persona in the context: a candidate, another one by another seed.
   if (body.messages?.[0]?.role === 'system') {

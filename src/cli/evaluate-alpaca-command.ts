@@ -9,7 +9,7 @@ import { checkOptions } from '../pairs/check-options.js';
 import { newCommand, print, printJson } from './command.js';
 import { describeResult } from './evaluation-display.js';
 import { modelName } from './evaluation-model.js';
-import { withInterrupt } from './interrupt.js';
+import { withEvaluationProgress } from './evaluation-progress.js';
 import {
   addJudgedFlags,
   addJudgedModels,
@@ -21,7 +21,7 @@ import {
   showAsking,
   withEvaluationModel,
 } from './judged-evaluation.js';
-import { createProgress, type Progress } from './progress.js';
+import type { Progress } from './progress.js';
 import { addSchemaFlags, readSchemaFlags } from './schema-flags.js';
 
 const REFERENCE_COMMAND =
@@ -61,13 +61,9 @@ export function evaluateAlpacaCommand(): Command {
   addJudgedFlags(command).optionsGroup('Evaluation:');
   addSchemaFlags(command, alpacaOptionsSchema);
   addJudgedModels(command);
-  return command.action(async (flags: AlpacaFlags) => {
-    const progress = createProgress();
-    await withInterrupt(
-      (signal) => evaluate(command, flags, progress, signal),
-      () => progress.line('Stopping; replies are kept, the same command again goes on from here.'),
-    ).finally(() => progress.end());
-  });
+  return command.action((flags: AlpacaFlags) =>
+    withEvaluationProgress((progress, signal) => evaluate(command, flags, progress, signal)),
+  );
 }
 
 async function evaluate(

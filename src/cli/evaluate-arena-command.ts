@@ -7,7 +7,7 @@ import { checkOptions } from '../pairs/check-options.js';
 import { newCommand, print, printJson } from './command.js';
 import { describeResult } from './evaluation-display.js';
 import { modelName } from './evaluation-model.js';
-import { withInterrupt } from './interrupt.js';
+import { withEvaluationProgress } from './evaluation-progress.js';
 import {
   addJudgedFlags,
   addJudgedModels,
@@ -17,7 +17,7 @@ import {
   showAsking,
   withEvaluationModel,
 } from './judged-evaluation.js';
-import { createProgress, type Progress } from './progress.js';
+import type { Progress } from './progress.js';
 import { addSchemaFlags, readSchemaFlags } from './schema-flags.js';
 
 interface ArenaFlags extends JudgedFlags {
@@ -53,13 +53,9 @@ export function evaluateArenaCommand(): Command {
   addJudgedFlags(command).optionsGroup('Evaluation:');
   addSchemaFlags(command, arenaOptionsSchema);
   addJudgedModels(command);
-  return command.action(async (flags: ArenaFlags) => {
-    const progress = createProgress();
-    await withInterrupt(
-      (signal) => evaluate(command, flags, progress, signal),
-      () => progress.line('Stopping; replies are kept, the same command again goes on from here.'),
-    ).finally(() => progress.end());
-  });
+  return command.action((flags: ArenaFlags) =>
+    withEvaluationProgress((progress, signal) => evaluate(command, flags, progress, signal)),
+  );
 }
 
 async function evaluate(

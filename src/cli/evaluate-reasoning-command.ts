@@ -19,8 +19,8 @@ import { checkOptions } from '../pairs/check-options.js';
 import { newCommand, numberFlag, print, printJson } from './command.js';
 import { describeAsking, describeResult } from './evaluation-display.js';
 import { addChatModelFlags, chatModelFlags, modelName, openEvaluationModel } from './evaluation-model.js';
-import { withInterrupt } from './interrupt.js';
-import { createProgress, type Progress } from './progress.js';
+import { withEvaluationProgress } from './evaluation-progress.js';
+import type { Progress } from './progress.js';
 import { describeCounts } from './run-display.js';
 import { addSchemaFlags, readSchemaFlags } from './schema-flags.js';
 
@@ -72,13 +72,9 @@ export function evaluateReasoningCommand(): Command {
     .optionsGroup('Evaluation:');
   addSchemaFlags(command, reasoningOptionsSchema);
   addChatModelFlags(command, 'Model:');
-  return command.action(async (flags: ReasoningFlags) => {
-    const progress = createProgress();
-    await withInterrupt(
-      (signal) => evaluate(command, flags, progress, signal),
-      () => progress.line('Stopping; replies are kept, the same command again goes on from here.'),
-    ).finally(() => progress.end());
-  });
+  return command.action((flags: ReasoningFlags) =>
+    withEvaluationProgress((progress, signal) => evaluate(command, flags, progress, signal)),
+  );
 }
 
 async function evaluate(

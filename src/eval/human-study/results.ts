@@ -3,7 +3,7 @@ import type { EvaluationResultInput } from '../results.js';
 import { type BootstrapOptions, bootstrapInterval } from '../statistics/bootstrap.js';
 import { groupBy } from '../statistics/group-by.js';
 import type { Interval } from '../statistics/interval.js';
-import { mean } from '../statistics/summary.js';
+import { mean, quantile } from '../statistics/summary.js';
 import type { TurnJudgment, Winner } from '../user-eval/judge-turns.js';
 import { turnScores } from '../user-eval/win-rates.js';
 import type { Vote } from './votes.js';
@@ -41,7 +41,10 @@ export function studyResults(
     ),
     participants: byParticipant.map(([name, own]) => ({
       ...{ name, votes: own.length, winRate: rate([own]) },
-      medianSeconds: median(own.map(({ seconds }) => seconds)),
+      medianSeconds: quantile(
+        own.map(({ seconds }) => seconds),
+        0.5,
+      ),
     })),
     votes: { answer: count('answer'), original: count('original'), tie: count('tie') },
     leftShare: mean(votes.map(({ winner, left }) => (winner === 'tie' ? 0.5 : winner === left ? 1 : 0))),
@@ -89,14 +92,6 @@ function judgeAgreement(
       : [(winner === 'answer') === score > 0.5];
   });
   return both.length === 0 ? null : { votes: both.length, share: mean(both.map(Number)) };
-}
-
-function median(values: readonly number[]): number {
-  const sorted = [...values].sort((a, b) => a - b);
-  const middle = sorted.length >> 1;
-  return sorted.length % 2 === 1
-    ? (sorted[middle] ?? Number.NaN)
-    : ((sorted[middle - 1] ?? Number.NaN) + (sorted[middle] ?? Number.NaN)) / 2;
 }
 
 /** In the form in which all evaluations are shown. */

@@ -4,7 +4,7 @@
  */
 
 import { execFile } from 'node:child_process';
-import { existsSync, mkdtempSync, readFileSync, renameSync, rmSync } from 'node:fs';
+import { existsSync, mkdtempSync, readFileSync, renameSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { delimiter, join } from 'node:path';
 import { promisify } from 'node:util';
@@ -57,9 +57,9 @@ async function unpackedBrowser(): Promise<string> {
   const repository = join(import.meta.dirname, '..', '..');
   const manifest = join(repository, 'node_modules', '@sparticuz', 'chromium', 'package.json');
   const { version } = JSON.parse(readFileSync(manifest, 'utf8')) as { version: string };
-  const folder = join(tmpdir(), `persona-dpo-chromium-${version}`);
+  const folder = join(tmpdir(), `persona-dpo-browser-${version}`);
   if (existsSync(folder)) return folder;
-  const staging = mkdtempSync(join(tmpdir(), 'persona-dpo-chromium-'));
+  const staging = mkdtempSync(join(tmpdir(), 'persona-dpo-browser-'));
   const program = "import('@sparticuz/chromium').then(({ default: chromium }) => chromium.executablePath())";
   try {
     await run(process.execPath, ['--input-type=module', '--eval', program], {
@@ -67,6 +67,7 @@ async function unpackedBrowser(): Promise<string> {
       // It unpacks into the folder for temporary files, and its libraries only where it believes itself there.
       env: { ...process.env, TMPDIR: staging, AWS_EXECUTION_ENV: 'AWS_Lambda_nodejs22.x' },
     });
+    writeFileSync(join(staging, 'fonts', 'fonts.conf'), fontConfiguration(join(folder, 'fonts')));
     renameSync(staging, folder);
   } catch (error) {
     // Another process may have been faster.
@@ -75,4 +76,14 @@ async function unpackedBrowser(): Promise<string> {
     rmSync(staging, { recursive: true, force: true });
   }
   return folder;
+}
+
+/** The package's own names fixed folders; without any font the browser's pages crash. */
+function fontConfiguration(folder: string): string {
+  return [
+    '<?xml version="1.0"?>',
+    '<!DOCTYPE fontconfig SYSTEM "fonts.dtd">',
+    `<fontconfig><dir>${folder}</dir><cachedir>${join(folder, 'cache')}</cachedir></fontconfig>`,
+    '',
+  ].join('\n');
 }

@@ -12,7 +12,7 @@ import { type PairLengths, type StepFlops, stepFlops, totalFlops } from './suppo
 import type { MatmulReport, MatmulRequest } from './support/matmul-rate-child.js';
 import { peerPython, peerScript } from './support/peer-python.js';
 import { STEP_PARTS, type StepPart } from './support/profile-step.js';
-import { SMOLLM2_135M } from './support/random-model.js';
+import { SHAPES, type ShapeName } from './support/random-model.js';
 import { median, rounded } from './support/statistics.js';
 import type { StepConfiguration, StepReport, StepRequest } from './support/train-step-child.js';
 
@@ -22,8 +22,6 @@ const PAIRS: readonly PairLengths[] = [
   [414, 77, 239],
 ];
 const LORA_RANK = 16;
-/** Tokens by width by twice the feed-forward width: the largest product of a step. */
-const MATMUL_SHAPE = [1410, 576, 3072] as const;
 
 const base: StepConfiguration = {
   ...{ dtype: 'bfloat16', loraRank: 0, recompute: false, moments: 'float32', xla: false },
@@ -41,7 +39,10 @@ const CONFIGURATIONS = {
 } as const satisfies Record<string, { ours: StepConfiguration; peer: PeerName }>;
 type ConfigurationName = keyof typeof CONFIGURATIONS;
 
-/** TRL at its best: reference computed beforehand, activations recomputed (it needs 24 GB for four pairs else). */
+/**
+ * TRL at its best: reference computed beforehand; on a CPU activations recomputed (it needs 24 GB for four pairs else),
+ * on a GPU kept.
+ */
 const PEERS = {
   'trl-full': [],
   'trl-lora': ['--lora-rank', String(LORA_RANK)],
@@ -53,13 +54,16 @@ const PEER_DTYPES = { bfloat16: ['--bf16'], float32: [] } as const;
 type PeerDtype = keyof typeof PEER_DTYPES;
 
 interface Options {
+  shape: ShapeName;
+  /** Times that the two pairs are in a step. */
+  copies: number;
   configurations: ConfigurationName[];
   device: 'auto' | 'cpu' | 'cuda';
   threads: number;
   rounds: number;
   warmup: number;
   steps: number;
-  layers: number;
+  layers?: number;
   peer: boolean;
   python?: string;
   profile: boolean;
@@ -74,6 +78,11 @@ interface PeerReport {
 }
 
 const options = parseOptions();
+const config = { ...SHAPES[options.shape], numLayers: options.layers ?? SHAPES[options.shape].numLayers };
+const pairs = Array.from({ length: options.copies }, () => PAIRS).flat();
+const tokens = pairs.flat().reduce((sum, each) => sum + each, 0);
+/** Tokens by width by twice the feed-forward width: the largest product of a step. */
+const matmulShape = [tokens, config.hiddenSize, 2 * config.intermediateSize] as const;
 const ours = new Map<ConfigurationName, StepReport[]>(options.configurations.map((name) => [name, []]));
 const peers = new Map<PeerName, PeerReport[]>();
 if (options.peer) for (const name of options.configurations) peers.set(CONFIGURATIONS[name].peer, []);
@@ -101,9 +110,9 @@ const flopsPerSecond = Math.max(fastest.bfloat16, fastest.float32);
 const result = {
   bench: 'train-step',
   machine: machineReport(),
-  options: { ...options, pairs: PAIRS, loraRank: LORA_RANK },
+  options: { ...options, layers: config.numLayers, pairs, loraRank: LORA_RANK },
   matmul: {
-    shape: MATMUL_SHAPE,
+    shape: matmulShape,
     gflopsPerSecond: {
       bfloat16: rounded(fastest.bfloat16 / 1e9),
       float32: rounded(fastest.float32 / 1e9),
@@ -127,7 +136,7 @@ console.log(JSON.stringify(result, null, 2));
 function summary(name: ConfigurationName) {
   const { ours: configuration, peer } = CONFIGURATIONS[name];
   const reports = ours.get(name) ?? [];
-  const flops = stepFlops({ ...SMOLLM2_135M, numLayers: options.layers }, PAIRS, configuration.loraRank);
+  const flops = stepFlops(config, pairs, configuration.loraRank);
   const own = measured(reports);
   const gflopsPerSecond = totalFlops(flops) / own.secondsPerStep / 1e9;
   return {
@@ -186,12 +195,13 @@ function profileOf(reports: readonly StepReport[], flops: StepFlops) {
 }
 
 function runOurs(name: ConfigurationName): Promise<StepReport> {
-  const { warmup, steps, layers, device, threads, profile } = options;
+  const { shape, warmup, steps, device, threads, profile } = options;
   const configuration = CONFIGURATIONS[name].ours;
   const request: StepRequest = {
     configuration,
-    pairs: PAIRS,
-    layers,
+    shape,
+    pairs,
+    layers: config.numLayers,
     warmup,
     steps,
     device,
@@ -209,28 +219,28 @@ async function bestPeer(name: PeerName, dtype?: PeerDtype): Promise<PeerReport> 
 }
 
 async function runPeer(name: PeerName, dtype: PeerDtype): Promise<PeerReport> {
-  const { device, threads, warmup, steps, layers, python } = options;
+  const { shape, device, threads, warmup, steps, python } = options;
   const report = await runProgram<Omit<PeerReport, 'dtype'>>(peerPython(python), [
     peerScript('trl_dpo.py'),
     ...PEERS[name],
     ...PEER_DTYPES[dtype],
     ...[
       '--lengths',
-      JSON.stringify(PAIRS),
+      JSON.stringify(pairs),
       '--warmup',
-      String(Math.min(warmup, 1)),
+      String(device === 'cuda' ? warmup : Math.min(warmup, 1)),
       '--steps',
       String(steps),
     ],
-    ...['--layers', String(layers), '--threads', String(threads)],
-    ...['--device', device === 'cuda' ? 'cuda' : 'cpu'],
+    ...['--shape', shape, '--layers', String(config.numLayers), '--threads', String(threads)],
+    ...(device === 'cuda' ? ['--device', 'cuda', '--no-checkpointing'] : ['--device', 'cpu']),
   ]);
   return { dtype, ...report };
 }
 
 async function matmulRate(dtype: MatmulRequest['dtype']): Promise<number> {
   const { device, threads } = options;
-  const request: MatmulRequest = { device, threads, dtype, shape: MATMUL_SHAPE };
+  const request: MatmulRequest = { device, threads, dtype, shape: matmulShape };
   return (await runChild<MatmulReport>('./matmul-rate-child.ts', request)).flopsPerSecond;
 }
 
@@ -238,8 +248,8 @@ function parseOptions(): Options {
   const names = Object.keys(CONFIGURATIONS) as ConfigurationName[];
   const program = new Command('train-step')
     .description(
-      'Seconds and peak memory of one optimizer step of DPO on two pairs (1,410 tokens), for a model of ' +
-        "SmolLM2-135M's shape, against TRL in the same run. JSON on stdout.",
+      'Seconds and peak memory of one optimizer step of DPO on two pairs (1,410 tokens), for a model of a known ' +
+        'shape with random weights, against TRL in the same run. JSON on stdout.',
     )
     .option('--configurations <names>', `comma-separated, of ${names.join(', ')}`, parseNames, names)
     .addOption(new Option('--device <device>').choices(['cpu', 'cuda']).default('cpu'))
@@ -247,7 +257,11 @@ function parseOptions(): Options {
     .option('--rounds <n>', 'times that everything is run, in turn', count, 3)
     .option('--warmup <n>', "steps that are not timed (of the peer's, one)", count, 2)
     .option('--steps <n>', 'steps that are timed, in each round', count, 3)
-    .option('--layers <n>', 'layers of the model', count, SMOLLM2_135M.numLayers)
+    .addOption(
+      new Option('--shape <name>', 'of the model').choices(Object.keys(SHAPES)).default('smollm2-135m'),
+    )
+    .option('--layers <n>', "layers of the model (default: the shape's)", count)
+    .option('--copies <n>', 'times that the two pairs are in a step', count, 1)
     .option('--no-peer', 'leave TRL out')
     .option('--python <path>', 'Python with the packages of bench/peers (default: bench/peers/.venv)')
     .option('--profile', 'where the time of a step goes', false)

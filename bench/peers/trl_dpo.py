@@ -2,7 +2,7 @@
 
     python trl_dpo.py --lengths '[[375,123,182],[414,77,239]]' --bf16 --steps 3
 
-Every step takes all pairs at once. The model has SmolLM2-135M's shape and random weights, or is a checkpoint folder
+Every step takes all pairs at once. The model has a known shape and random weights, or is a checkpoint folder
 (--model); tokens are random. What TRL has to lower its time or memory is on unless an option takes it away: the
 reference's log-probabilities are computed beforehand, activations are computed anew in the backward pass.
 """
@@ -25,6 +25,14 @@ from transformers import LlamaConfig, LlamaForCausalLM, PreTrainedTokenizerFast,
 from trl import DPOConfig, DPOTrainer  # noqa: E402
 
 
+SHAPES = {
+    "smollm2-135m": dict(vocab_size=49152, hidden_size=576, intermediate_size=1536, num_hidden_layers=30,
+                         num_attention_heads=9, num_key_value_heads=3, rope_theta=100000.0),
+    "llama-3.2-1b": dict(vocab_size=128256, hidden_size=2048, intermediate_size=8192, num_hidden_layers=16,
+                         num_attention_heads=32, num_key_value_heads=8, rope_theta=500000.0),
+}
+
+
 def options() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--lengths", type=json.loads, default=[[375, 123, 182], [414, 77, 239]],
@@ -33,7 +41,8 @@ def options() -> argparse.Namespace:
     parser.add_argument("--warmup", type=int, default=1, help="steps before them")
     parser.add_argument("--bf16", action="store_true", help="autocast to bfloat16")
     parser.add_argument("--lora-rank", type=int, default=0, help="train a LoRA adapter on all linear layers")
-    parser.add_argument("--layers", type=int, default=30, help="layers of the random model")
+    parser.add_argument("--shape", choices=list(SHAPES), default="smollm2-135m", help="shape of the random model")
+    parser.add_argument("--layers", type=int, help="layers of the random model (default: the shape's)")
     parser.add_argument("--no-checkpointing", action="store_true", help="keep all activations")
     parser.add_argument("--no-precompute", action="store_true", help="run the reference in every step")
     parser.add_argument("--threads", type=int, default=os.cpu_count(), help="CPU threads")
@@ -45,10 +54,8 @@ def options() -> argparse.Namespace:
 def load_model(o: argparse.Namespace) -> LlamaForCausalLM:
     if o.model:
         return LlamaForCausalLM.from_pretrained(o.model, dtype=torch.float32)
-    return LlamaForCausalLM(LlamaConfig(
-        vocab_size=49152, hidden_size=576, intermediate_size=1536, num_hidden_layers=o.layers, num_attention_heads=9,
-        num_key_value_heads=3, tie_word_embeddings=True, max_position_embeddings=8192, rope_theta=100000.0,
-    ))
+    shape = SHAPES[o.shape] | ({} if o.layers is None else {"num_hidden_layers": o.layers})
+    return LlamaForCausalLM(LlamaConfig(**shape, tie_word_embeddings=True, max_position_embeddings=8192))
 
 
 def word_tokenizer(vocabulary: int) -> PreTrainedTokenizerFast:

@@ -1,4 +1,4 @@
-/** A model of SmolLM2-135M's shape with random weights, made in the device's memory: nothing to download. */
+/** Models of known shapes with random weights, made in the device's memory: nothing to download. */
 
 import type { ComputeDType } from '../../src/kernels/graph-math.js';
 import { layerWeights } from '../../src/models/decoder-layer.js';
@@ -33,6 +33,21 @@ export const SMOLLM2_135M: ModelConfig = {
   eosTokenIds: [2],
   padTokenId: null,
 };
+
+export const LLAMA_3_2_1B: ModelConfig = {
+  ...SMOLLM2_135M,
+  vocabSize: 128_256,
+  hiddenSize: 2048,
+  intermediateSize: 8192,
+  numLayers: 16,
+  numHeads: 32,
+  numKeyValueHeads: 8,
+  ropeTheta: 500_000,
+};
+
+/** By the names that the benchmarks' `--shape` takes. */
+export const SHAPES = { 'smollm2-135m': SMOLLM2_135M, 'llama-3.2-1b': LLAMA_3_2_1B } as const;
+export type ShapeName = keyof typeof SHAPES;
 
 /** Standard deviation of transformers' initial weights. */
 const SPREAD = 0.02;

@@ -4,7 +4,7 @@ import { createRandom } from '../../src/data/random.js';
 import type { TokenizedPair } from '../../src/data/tokenize.js';
 import { createLoraAdapter } from '../../src/models/create-adapter.js';
 import type { LanguageModel } from '../../src/models/language-model.js';
-import { runtime } from '../../src/runtime/runtime.js';
+import { runsOnGpu } from '../../src/runtime/runtime.js';
 import { useTensorflowBackend } from '../../src/runtime/tfjs/backend.js';
 import { AdamW } from '../../src/train/adamw.js';
 import { clipFactor, GradientStore } from '../../src/train/gradient-store.js';
@@ -14,7 +14,7 @@ import { childInput } from './child.js';
 import type { PairLengths } from './flops.js';
 import { gpuMemoryUsed } from './gpu-memory.js';
 import { profileStep, type StepProfile } from './profile-step.js';
-import { randomModel, SMOLLM2_135M } from './random-model.js';
+import { randomModel, SHAPES, type ShapeName } from './random-model.js';
 
 export interface StepConfiguration {
   dtype: 'bfloat16' | 'float32';
@@ -28,6 +28,7 @@ export interface StepConfiguration {
 
 export interface StepRequest {
   configuration: StepConfiguration;
+  shape: ShapeName;
   pairs: readonly PairLengths[];
   layers: number;
   warmup: number;
@@ -53,11 +54,12 @@ const COMPILED_MULTIPLE = 64;
 
 const request = childInput<StepRequest>();
 const { configuration } = request;
+const shape = SHAPES[request.shape];
 const deviceBytesBefore = gpuMemoryUsed();
 await useTensorflowBackend({ device: request.device, threads: request.threads });
-const onGpu = runtime().device.includes('GPU');
+const onGpu = runsOnGpu();
 
-const model = randomModel({ ...SMOLLM2_135M, numLayers: request.layers }, configuration.dtype, {
+const model = randomModel({ ...shape, numLayers: request.layers }, configuration.dtype, {
   xla: configuration.xla,
   // As `train` keeps the weights it trains.
   ...(configuration.loraRank === 0 && { weightDtype: 'float32' as const }),
@@ -120,7 +122,7 @@ function waitForDevice({ weights }: LanguageModel): void {
 
 /** Log-probabilities of a model that knows nothing. */
 function reference({ chosenIds, rejectedIds }: TokenizedPair) {
-  const logp = -Math.log(SMOLLM2_135M.vocabSize);
+  const logp = -Math.log(shape.vocabSize);
   return {
     chosen: new Float32Array(chosenIds.length).fill(logp),
     rejected: new Float32Array(rejectedIds.length).fill(logp),
@@ -130,8 +132,7 @@ function reference({ chosenIds, rejectedIds }: TokenizedPair) {
 function randomPairs(lengths: readonly PairLengths[]): TokenizedPair[] {
   return lengths.map(([prompt, chosen, rejected], index) => {
     const random = createRandom(index);
-    const ids = (count: number) =>
-      Array.from({ length: count }, () => 3 + random.int(SMOLLM2_135M.vocabSize - 3));
+    const ids = (count: number) => Array.from({ length: count }, () => 3 + random.int(shape.vocabSize - 3));
     return {
       id: String(index),
       promptIds: ids(prompt),

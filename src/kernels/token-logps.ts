@@ -8,6 +8,7 @@
 
 import { attr } from '../runtime/attributes.js';
 import type { GraphBuilder, GraphValue } from '../runtime/graph-function.js';
+import { type CrossEntropy, crossEntropy } from './cross-entropy.js';
 import {
   batchMatmul,
   cast,
@@ -57,14 +58,8 @@ export function tokenScores(
   labels: GraphValue,
 ): { scores: TokenScores; negativeGradient: GraphValue } {
   const logits = tokenLogits(g, hidden, head);
-  const attributes = { T: attr.type('float32'), Tlabels: attr.type('int32') };
-  const [loss, negativeGradient] = g.ops(
-    'SparseSoftmaxCrossEntropyWithLogits',
-    [logits, labels],
-    attributes,
-    2,
-  ) as [GraphValue, GraphValue];
-  const known = { logits, labels, loss: loss as GraphValue, negativeGradient };
+  const { loss, negativeGradient } = crossEntropy(g, logits, labels);
+  const known = { logits, labels, loss, negativeGradient };
   return { scores: { logps: neg(g, loss), ...statistics(g, known) }, negativeGradient };
 }
 
@@ -95,19 +90,14 @@ export function headGradient(
   return matmul(g, cast(g, negativeGradient, hidden.dtype), weighted, { transposeA: true });
 }
 
-/** What the cross-entropy operation gives and takes. */
-interface CrossEntropy {
+interface LabelledLogits extends CrossEntropy {
   logits: GraphValue;
   labels: GraphValue;
-  /** `-log p(label)`, `[C]`. */
-  loss: GraphValue;
-  /** `p - onehot`, `[C, V]`. */
-  negativeGradient: GraphValue;
 }
 
 function statistics(
   g: GraphBuilder,
-  { logits, labels, loss, negativeGradient }: CrossEntropy,
+  { logits, labels, loss, negativeGradient }: LabelledLogits,
 ): Omit<TokenScores, 'logps'> {
   const best = g.op('ArgMax', [logits, g.constant('int32', 1)], {
     T: attr.type('float32'),

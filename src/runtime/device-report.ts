@@ -3,7 +3,7 @@
 import { availableParallelism, cpus, totalmem } from 'node:os';
 import { attr } from './attributes.js';
 import { execute } from './execute.js';
-import { runtime } from './runtime.js';
+import { runsOnGpu } from './runtime.js';
 import { scope, type Tensor, tensor } from './tensor.js';
 
 export interface MachineReport {
@@ -39,7 +39,7 @@ export interface MatmulRateOptions {
  * matrix products of `dtype`, the best of three measurements.
  */
 export function measureMatmulRate(dtype: 'float32' | 'bfloat16', options: MatmulRateOptions = {}): number {
-  const onGpu = runtime().device.includes('GPU');
+  const onGpu = runsOnGpu();
   const { width = onGpu ? 8192 : 1024, leastMs = 300 } = options;
   return scope(() => {
     // A constant of 1 / w: every product is again such a matrix, so that no number overflows.

@@ -86,7 +86,7 @@ function newOp(
   check();
   try {
     if (device !== undefined || !rt.onHost) {
-      f.TFE_OpSetDevice(op, device ?? rt.device, status.handle);
+      f.TFE_OpSetDevice(op, device ?? defaultDevice(rt, inputs), status.handle);
       check();
     }
     for (const input of inputs) {
@@ -100,6 +100,11 @@ function newOp(
     f.TFE_DeleteOp(op);
     throw error;
   }
+}
+
+/** No GPU reads strings. */
+function defaultDevice(rt: Runtime, inputs: readonly Tensor[]): string {
+  return inputs.some(({ dtype }) => dtype === 'string') ? rt.host : rt.device;
 }
 
 function wrap(handles: BigUint64Array, count: number): Tensor[] {

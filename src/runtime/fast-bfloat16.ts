@@ -1,7 +1,7 @@
 /** Whether products of bfloat16 matrices are worth it on the runtime's device. */
 
 import { readFileSync } from 'node:fs';
-import { runtime } from './runtime.js';
+import { runsOnGpu } from './runtime.js';
 
 /** What the processor says of itself, as Linux tells it. */
 export interface ProcessorFeatures {
@@ -14,7 +14,7 @@ export interface ProcessorFeatures {
  * features and not by a measurement, so that a run computes the same each time on the same machine.
  */
 export function hasFastBfloat16(): boolean {
-  return runtime().device.includes('GPU') || multipliesBfloat16Fast(processorFeatures());
+  return runsOnGpu() || multipliesBfloat16Fast(processorFeatures());
 }
 
 /**

@@ -2,6 +2,7 @@
 
 import { ConfigError, OpError, RuntimeInstallError } from '../errors.js';
 import { locateTensorflow, quietTensorflow } from './install/location.js';
+import { type NumericsOptions, setNumerics } from './numerics.js';
 import { Status } from './status.js';
 import type { TensorflowFunctions } from './tensorflow-functions.js';
 import { loadTensorflow } from './tensorflow-library.js';
@@ -9,7 +10,7 @@ import { loadTensorflow } from './tensorflow-library.js';
 export type DeviceChoice = 'auto' | 'cpu' | 'cuda';
 
 /** How TensorFlow is started. */
-export interface RuntimeOptions {
+export interface RuntimeOptions extends NumericsOptions {
   /** Where tensors live and ops run: `cuda` is the first GPU, `auto` a GPU if there is one. Default `auto`. */
   device?: DeviceChoice;
   /** Threads an op may use. Default: all cores. */
@@ -42,6 +43,8 @@ export interface Runtime {
   readonly devices: readonly DeviceInfo[];
   /** Name of the device that tensors are placed on. */
   readonly device: string;
+  /** Name of the device where host tensors lie. */
+  readonly host: string;
   /** Whether `device` is where a freshly made host tensor already lies. */
   readonly onHost: boolean;
   readonly options: Required<Omit<RuntimeOptions, 'directory'>>;
@@ -71,12 +74,17 @@ export function startRuntime(options: RuntimeOptions = {}): Runtime {
     device: options.device ?? 'auto',
     threads: options.threads ?? 0,
     virtualCpuDevices: options.virtualCpuDevices ?? 1,
+    tf32: options.tf32 ?? false,
+    deterministic: options.deterministic ?? true,
   };
   const { functions } = library;
   const status = new Status(functions);
-  const context = newContext(functions, status, settings.threads, settings.virtualCpuDevices);
+  const context = newContext(functions, status, settings);
   const devices = listDevices(functions, status, context);
   const device = chooseDevice(devices, settings);
+  // A GPU may come before it in the list.
+  const host = (devices.find(({ type }) => type === 'CPU') as DeviceInfo).name;
+  if (host !== device) setNumerics(library, settings);
   current = {
     functions,
     version: library.version,
@@ -85,7 +93,8 @@ export function startRuntime(options: RuntimeOptions = {}): Runtime {
     status,
     devices,
     device,
-    onHost: device === devices[0]?.name,
+    host,
+    onHost: device === host,
     options: settings,
   };
   return current;
@@ -96,12 +105,19 @@ export function runtime(): Runtime {
   return current ?? startRuntime();
 }
 
+/** Whether the runtime's device is a GPU. */
+export function runsOnGpu(): boolean {
+  return deviceType(runtime()) === 'cuda';
+}
+
 function refuseOtherOptions(running: Runtime, options: RuntimeOptions): void {
   const differs =
     (options.device !== undefined && options.device !== 'auto' && deviceType(running) !== options.device) ||
     (options.threads !== undefined && options.threads !== running.options.threads) ||
     (options.virtualCpuDevices !== undefined &&
-      options.virtualCpuDevices !== running.options.virtualCpuDevices);
+      options.virtualCpuDevices !== running.options.virtualCpuDevices) ||
+    (options.tf32 !== undefined && options.tf32 !== running.options.tf32) ||
+    (options.deterministic !== undefined && options.deterministic !== running.options.deterministic);
   if (differs) {
     throw new ConfigError(
       `TensorFlow already runs in this process on ${running.device} with other options; start it once, before loading a model`,
@@ -114,10 +130,10 @@ function deviceType(running: Runtime): DeviceChoice {
   return running.device.includes('GPU') ? 'cuda' : 'cpu';
 }
 
-function newContext(f: TensorflowFunctions, status: Status, threads: number, virtualCpus: number): number {
+function newContext(f: TensorflowFunctions, status: Status, settings: Runtime['options']): number {
   const contextOptions = f.TFE_NewContextOptions();
   try {
-    const config = configProto(threads, virtualCpus);
+    const config = configProto(settings);
     f.TFE_ContextOptionsSetConfig(contextOptions, config, config.length, status.handle);
     status.check(({ message }) => new OpError(`TensorFlow refused its configuration: ${message}`));
     const context = f.TFE_NewContext(contextOptions, status.handle);
@@ -129,14 +145,24 @@ function newContext(f: TensorflowFunctions, status: Status, threads: number, vir
 }
 
 /**
- * A ConfigProto (tensorflow/core/protobuf/config.proto) in wire format: device_count {"CPU": n} (field 1),
+ * A ConfigProto (tensorflow/core/protobuf/config.proto) in wire format: device_count {"CPU": n} (field 1), and
+ * {"GPU": 0} where none is wanted, without which TensorFlow would work there unasked;
  * intra_op_parallelism_threads (field 2), gpu_options.allow_growth (field 6.4), so that TensorFlow leaves the
  * card's memory to others until it needs it.
  */
-function configProto(threads: number, virtualCpus: number): Uint8Array {
-  const cpu = [0x0a, 0x03, 0x43, 0x50, 0x55, 0x10, virtualCpus];
+function configProto({ device, threads, virtualCpuDevices }: Runtime['options']): Uint8Array {
+  const count = (type: string, devices: number) => [
+    0x0a,
+    0x07,
+    0x0a,
+    0x03,
+    ...Buffer.from(type),
+    0x10,
+    devices,
+  ];
+  const counts = [...count('CPU', virtualCpuDevices), ...(device === 'cpu' ? count('GPU', 0) : [])];
   const threadField = threads > 0 ? [0x10, threads] : [];
-  return Uint8Array.from([0x0a, cpu.length, ...cpu, ...threadField, 0x32, 0x02, 0x20, 0x01]);
+  return Uint8Array.from([...counts, ...threadField, 0x32, 0x02, 0x20, 0x01]);
 }
 
 function listDevices(f: TensorflowFunctions, status: Status, context: number): DeviceInfo[] {

@@ -306,10 +306,18 @@ function placed(rt: Runtime, raw: number, dtype: DType): Tensor {
   return new Tensor(onDevice, dtype);
 }
 
+/**
+ * A handle remembers the host copy that was once made of it, also when its memory on the device is changed in place
+ * afterwards: what is read is read through a new one.
+ */
 function withResolved<Result>(tensor: Tensor, read: (raw: number) => Result): Result {
   const { functions: f, status } = runtime();
-  const raw = f.TFE_TensorHandleResolve(tensor.handle, status.handle);
-  status.check(({ message }) => new OpError(`a tensor could not be read: ${message}`));
+  const check = () => status.check(({ message }) => new OpError(`a tensor could not be read: ${message}`));
+  const fresh = f.TFE_TensorHandleCopySharingTensor(tensor.handle, status.handle);
+  check();
+  const raw = f.TFE_TensorHandleResolve(fresh, status.handle);
+  f.TFE_DeleteTensorHandle(fresh);
+  check();
   try {
     return read(raw);
   } finally {

@@ -11,6 +11,8 @@ export interface TensorflowLibrary {
   /** TensorFlow's own version, e.g. `2.21.0`. */
   readonly version: string;
   readonly functions: TensorflowFunctions;
+  /** A function of C++ that takes a boolean and gives nothing, by its symbol. Throws where there is none. */
+  readonly switchOf: (symbol: string) => (on: boolean) => void;
 }
 
 let loaded: TensorflowLibrary | undefined;
@@ -37,7 +39,9 @@ export function loadTensorflow(directory: string): TensorflowLibrary {
     ]) as [LibraryHandle, LibraryHandle];
     keepMapped([frameworkPath, mainPath]);
     const functions = declareFunctions([main, framework]);
-    loaded = { directory, functions, version: functions.TF_Version() };
+    const switchOf = (symbol: string) =>
+      declare([framework, main], `void ${symbol}(bool)`) as (on: boolean) => void;
+    loaded = { directory, functions, version: functions.TF_Version(), switchOf };
   } catch (cause) {
     const reason = cause instanceof Error ? cause.message : String(cause);
     throw new RuntimeInstallError(

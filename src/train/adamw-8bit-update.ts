@@ -13,7 +13,7 @@ import { attr } from '../runtime/attributes.js';
 import type { DType } from '../runtime/dtypes.js';
 import type { GraphBuilder, GraphValue } from '../runtime/graph-function.js';
 import { callNamedIn, defineNamed, type NamedFunction } from '../runtime/named-function.js';
-import { runtime } from '../runtime/runtime.js';
+import { runsOnGpu } from '../runtime/runtime.js';
 import { keep, type Tensor, tensor } from '../runtime/tensor.js';
 
 type Values = Readonly<Record<string, GraphValue>>;
@@ -101,7 +101,7 @@ function computeFunction(dtype: DType): NamedFunction {
       ...{ secondCodes: packed[1].codes, secondScales: packed[1].scales },
     };
   };
-  return defineNamed('adamw_8bit_piece', inputs, compute, { xla: !runtime().device.includes('GPU') });
+  return defineNamed('adamw_8bit_piece', inputs, compute, { xla: !runsOnGpu() });
 }
 
 /** `beta x + (1 - beta) y` */

@@ -8,7 +8,7 @@ import { modelOf, randomWeights, smallConfig } from '../decoder/support.js';
 import { fullPassLogps } from './support.js';
 
 it.each(['float32', 'bfloat16'] as const)('works on a second device in %s', async (dtype) => {
-  expect(startRuntime({ virtualCpuDevices: 2 }).device).toContain('CPU:1');
+  expect(startRuntime({ device: 'cpu', virtualCpuDevices: 2 }).device).toContain('CPU:1');
   const config = smallConfig();
   const model = modelOf(config, randomWeights(config, 51, 0.4), { dtype });
   const prompts = [[4, 5, 6], [7]];

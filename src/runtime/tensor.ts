@@ -306,23 +306,28 @@ function placed(rt: Runtime, raw: number, dtype: DType): Tensor {
   return new Tensor(onDevice, dtype);
 }
 
-/**
- * A handle remembers the host copy that was once made of it, also when its memory on the device is changed in place
- * afterwards: what is read is read through a new one.
- */
 function withResolved<Result>(tensor: Tensor, read: (raw: number) => Result): Result {
-  const { functions: f, status } = runtime();
-  const check = () => status.check(({ message }) => new OpError(`a tensor could not be read: ${message}`));
-  const fresh = f.TFE_TensorHandleCopySharingTensor(tensor.handle, status.handle);
-  check();
-  const raw = f.TFE_TensorHandleResolve(fresh, status.handle);
-  f.TFE_DeleteTensorHandle(fresh);
-  check();
+  const { functions: f, status, onHost } = runtime();
+  const raw = onHost ? f.TFE_TensorHandleResolve(tensor.handle, status.handle) : resolvedCopy(tensor);
+  status.check(({ message }) => new OpError(`a tensor could not be read: ${message}`));
   try {
     return read(raw);
   } finally {
     f.TF_DeleteTensor(raw);
   }
+}
+
+/**
+ * TensorFlow keeps the host copy that it makes of a handle on a device and reads that from then on, also when what lies
+ * on the device has been changed in place. A copy of our own is made anew each time.
+ */
+function resolvedCopy({ handle }: Tensor): number {
+  const { functions: f, status, context, host } = runtime();
+  const copy = f.TFE_TensorHandleCopyToDevice(handle, context, host, status.handle);
+  if (copy === 0) return 0;
+  const raw = f.TFE_TensorHandleResolve(copy, status.handle);
+  f.TFE_DeleteTensorHandle(copy);
+  return raw;
 }
 
 function readData(tensor: Tensor): TensorData {

@@ -2,6 +2,7 @@ import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { runsOnGpu } from '../../src/runtime/runtime.js';
 import { readMetrics } from '../../src/train/metrics-log.js';
 import type { TrainOptions } from '../../src/train/options.js';
 import { train } from '../../src/train/train.js';
@@ -61,11 +62,17 @@ describe.skipIf(withoutGolden)(`trajectories of TRL 1.13 (${GOLDEN_NOTE})`, () =
     return { trajectory, outputDir, rows: readMetrics(join(outputDir, 'metrics.jsonl')) };
   }
 
+  /** Where the policy is its reference, the two differ on a GPU in their last digits, and so does who is ahead. */
+  function decidedByRounding(name: string, known: Readonly<Record<string, number>>): boolean {
+    return runsOnGpu() && name === 'rewards/accuracies' && known['rewards/margins'] === 0;
+  }
+
   function expectSame({ trajectory, rows }: Awaited<ReturnType<typeof run>>) {
     expect(rows).toHaveLength(12);
     rows.forEach((row, i) => {
       const known = trajectory.steps[i] as Record<string, number>;
       for (const [name, value] of Object.entries(known)) {
+        if (decidedByRounding(name, known)) continue;
         const error = Math.abs((row[name] as number) - value);
         expect(error, `${name} at step ${i + 1}: ${row[name]} for ${value}`).toBeLessThan(
           TOLERANCES[name] ?? 3e-5 * Math.max(1, Math.abs(value)),

@@ -1,4 +1,5 @@
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { runsOnGpu } from '../../src/runtime/runtime.js';
 import { memory } from '../../src/runtime/tensor.js';
 import type { MetricsRow } from '../../src/train/metrics-log.js';
 import type { TrainOptions } from '../../src/train/options.js';
@@ -72,7 +73,10 @@ describe('a run', () => {
         learningRate: usePeft ? 2e-2 : 2e-3,
         maxSteps: 24,
       });
-      expect(rows[0]).toMatchObject({ loss: Math.fround(Math.LN2), 'rewards/margins': 0 });
+      // On a GPU the two are computed in rows of other lengths, and so in another order.
+      const digits = runsOnGpu() ? 4 : 9;
+      expect(rows[0]!.loss).toBeCloseTo(Math.fround(Math.LN2), digits);
+      expect(rows[0]!['rewards/margins']).toBeCloseTo(0, digits);
       expect(rows.at(-1)!['rewards/margins']).toBeGreaterThan(0.3);
       expect(rows.at(-1)!.loss).toBeLessThan(0.6);
     },
@@ -81,7 +85,7 @@ describe('a run', () => {
   it('in bfloat16 follows the one in float32', async () => {
     const wide = await workshop.run('wide', { maxSteps: 6 });
     const narrow = await workshop.run('narrow', { maxSteps: 6, dtype: 'bfloat16' });
-    expect(narrow.rows[0]!['rewards/margins']).toBe(0);
+    expect(narrow.rows[0]!['rewards/margins']).toBeCloseTo(0, runsOnGpu() ? 2 : 9);
     expect(Math.abs(narrow.rows.at(-1)!.loss! - wide.rows.at(-1)!.loss!)).toBeLessThan(0.05);
   });
 

@@ -36,3 +36,11 @@ export function castTensor(x: Tensor, dtype: DType): Tensor {
     x.dtype === dtype ? execute('Identity', [x], { T: attr.type(dtype) }) : execute('Cast', [x], attributes);
   return cast as Tensor;
 }
+
+/** A matrix with rows and columns exchanged. */
+export function transposed(matrix: Tensor): Tensor {
+  return execute('Transpose', [matrix, tensor('int32', [2], [1, 0])], {
+    T: attr.type(matrix.dtype),
+    Tperm: attr.type('int32'),
+  })[0] as Tensor;
+}

@@ -135,10 +135,10 @@ function scoresFunction(spec: LayerSpec): NamedFunction {
   );
 }
 
-/** `logits = rmsNorm(h) E^T` in float32, and what the choice of a token needs to know of each row. */
+/** `logits = rmsNorm(h) E^T` in float32, with E^T given, and what the choice of a token needs to know of each row. */
 function scores(g: GraphBuilder, { config }: LayerSpec, hidden: GraphValue, inputs: Values): Values {
   const normed = rmsNorm(g, hidden, inputs.finalNorm!, config.rmsNormEps);
-  const logits = matmul(g, toFloat32(g, normed), inputs.head32!, { transposeB: true });
+  const logits = matmul(g, toFloat32(g, normed), inputs.head32!);
   const largest = max(g, logits, [1]);
   const total = sum(g, exp(g, sub(g, logits, largest)), [1]);
   const logNormalizer = add(g, largest, log(g, total));

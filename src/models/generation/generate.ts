@@ -2,12 +2,10 @@
 
 import { createRandom, type Random } from '../../data/random.js';
 import { DataError } from '../../errors.js';
-import { attr } from '../../runtime/attributes.js';
-import { execute } from '../../runtime/execute.js';
-import { disposeAll, keep, shareTensor, type Tensor } from '../../runtime/tensor.js';
+import { disposeAll } from '../../runtime/tensor.js';
 import type { LanguageModel } from '../language-model.js';
 import { DecodeBatch } from './decode-batch.js';
-import { decodeWeights } from './decode-weights.js';
+import { decodeWeights, outputWeights } from './decode-weights.js';
 import { drawTokens } from './draw-tokens.js';
 import { generationFunctions } from './functions.js';
 import { type GenerateOptions, type ResolvedOptions, resolveOptions } from './options.js';
@@ -116,7 +114,7 @@ export function loadForGeneration(model: LanguageModel, useAdapter: boolean, seq
   return {
     ...{ model, functions, copies },
     factors: stackFactors(model, adapter, functions.stackedFactors),
-    head32: keep(toFloat32(model.head)),
+    head32: outputWeights(model),
   };
 }
 
@@ -298,9 +296,4 @@ function* addToken(
   sample.finishReason = stopped ? 'stop' : 'length';
   const { ids, logprobs, finishReason } = sample;
   yield { type: 'end', completion: { prompt, sample: number, ids, logprobs, finishReason } };
-}
-
-function toFloat32(x: Tensor): Tensor {
-  if (x.dtype === 'float32') return shareTensor(x);
-  return execute('Cast', [x], { SrcT: attr.type(x.dtype), DstT: attr.type('float32') })[0]!;
 }

@@ -16,7 +16,7 @@ export interface GenerationModel {
   factors: readonly Tensors[];
   /** Copies of matrices that decoding steps take in place of the model's, layer by layer; empty records without any. */
   copies: readonly Tensors[];
-  /** `[V, D]`, float32. */
+  /** `[D, V]`, float32. */
   head32: Tensor;
 }
 

@@ -16,7 +16,8 @@ import {
 } from '../eval/reasoning/prompts.js';
 import type { ResolvedChatModelOptions } from '../llm/chat-model-options.js';
 import { checkOptions } from '../pairs/check-options.js';
-import { newCommand, numberFlag, print, printJson } from './command.js';
+import { newCommand, print, printJson } from './command.js';
+import { addDryRunFlags, type DryRunFlags } from './dry-run-flags.js';
 import { describeAsking, describeResult } from './evaluation-display.js';
 import { addChatModelFlags, chatModelFlags, modelName, openEvaluationModel } from './evaluation-model.js';
 import { withEvaluationProgress } from './evaluation-progress.js';
@@ -24,12 +25,10 @@ import type { Progress } from './progress.js';
 import { describeCounts } from './run-display.js';
 import { addSchemaFlags, readSchemaFlags } from './schema-flags.js';
 
-interface ReasoningFlags {
+interface ReasoningFlags extends DryRunFlags {
   data: string;
   output: string;
   template?: string;
-  dryRun?: boolean;
-  tokensPerSecond: number;
   json?: boolean;
 }
 
@@ -61,15 +60,8 @@ export function evaluateReasoningCommand(): Command {
   )
     .requiredOption('--data <FILE>', "the benchmark's problems: JSON, JSON lines, CSV or Parquet")
     .requiredOption('--output <DIR>', "the run's folder, for the result and the kept replies")
-    .option('--template <FILE>', 'Jinja template of the prompt, in place of ours')
-    .option('--dry-run', 'print what would be asked, and ask nothing')
-    .option(
-      '--tokens-per-second <NUMBER>',
-      'rate to estimate the time with',
-      numberFlag('a number above 0', (value) => value > 0),
-      1000,
-    )
-    .optionsGroup('Evaluation:');
+    .option('--template <FILE>', 'Jinja template of the prompt, in place of ours');
+  addDryRunFlags(command).optionsGroup('Evaluation:');
   addSchemaFlags(command, reasoningOptionsSchema);
   addChatModelFlags(command, 'Model:');
   return command.action((flags: ReasoningFlags) =>

@@ -4,8 +4,9 @@ import type { Command } from 'commander';
 import { loadPersonaTemplate as loadPersonaPrompt } from '../data/persona-prompt.js';
 import type { Dropped } from '../data/tally.js';
 import { ConfigError } from '../errors.js';
+import { type AskedTokens, type AskingEstimate, withCost } from '../eval/estimate.js';
 import { EVALUATIONS_FOLDER } from '../eval/results.js';
-import { estimateUserEval } from '../eval/user-eval/estimate.js';
+import { estimateUserEval, type UserEvalEstimate } from '../eval/user-eval/estimate.js';
 import { readPersonaFile, writeUserEval } from '../eval/user-eval/files.js';
 import { judgeTemplates } from '../eval/user-eval/judge-templates.js';
 import { AXES, type Axis, userEvalOptionsSchema } from '../eval/user-eval/options.js';
@@ -16,6 +17,8 @@ import type { ResolvedChatModelOptions } from '../llm/chat-model-options.js';
 import { checkOptions } from '../pairs/check-options.js';
 import { loadPersonaTemplate } from '../pairs/prompts/persona.js';
 import { newCommand, print, printJson } from './command.js';
+import { addDryRunFlags, type DryRunFlags } from './dry-run-flags.js';
+import { describeAsking } from './evaluation-display.js';
 import { addChatModelFlags, chatModelFlags, openEvaluationModel } from './evaluation-model.js';
 import { EXIT_INTERRUPTED } from './exit-codes.js';
 import { formatTable } from './format.js';
@@ -25,13 +28,13 @@ import { describeCounts } from './run-display.js';
 import { addSchemaFlags, readSchemaFlags } from './schema-flags.js';
 
 interface UserEvalFlags
-  extends Partial<Record<`${'personalization' | 'instructionFollowing' | 'userEval'}Template`, string>> {
+  extends DryRunFlags,
+    Partial<Record<`${'personalization' | 'instructionFollowing' | 'userEval'}Template`, string>> {
   conversations?: string;
   output: string;
   personas?: string;
   personaTemplate?: string;
   personaInferenceTemplate?: string;
-  dryRun?: boolean;
   json?: boolean;
 }
 
@@ -68,8 +71,8 @@ export function userEvalCommand(): Command {
     .option('--conversations <FILE>', `what ingesting wrote as ${FILE} (default: that of the run in OUTPUT)`)
     .option('--personas <FILE>', 'JSONL rows with user and persona: nothing is inferred then')
     .option('--persona-template <FILE>', 'Jinja template that puts the persona into the prompt of the model')
-    .option('--persona-inference-template <FILE>', 'Jinja template that asks for a persona')
-    .option('--dry-run', 'only say how much would be asked');
+    .option('--persona-inference-template <FILE>', 'Jinja template that asks for a persona');
+  addDryRunFlags(command);
   for (const axis of AXES)
     command.option(`--${axis}-template <FILE>`, `Jinja template of the judge of ${axis}`);
   addSchemaFlags(command.optionsGroup('Evaluation:'), userEvalOptionsSchema);
@@ -101,9 +104,7 @@ async function evaluate(
   const conversations = conversationsOf(flags);
   if (flags.dryRun === true) {
     const { users } = await sampleUsers(conversations, options.users, { seed: options.seed, signal });
-    const estimate = estimateUserEval(users, options);
-    if (json === true) printJson(estimate);
-    else print(describeEstimate(estimate));
+    showEstimate(command, estimateUserEval(users, options), flags);
     return;
   }
   const models = modelsOf(command);
@@ -173,15 +174,24 @@ function templateFiles(flags: UserEvalFlags): Partial<Record<Axis, string>> {
   };
 }
 
-function describeEstimate({ users, turns, model, judge }: ReturnType<typeof estimateUserEval>): string {
-  const rows = Object.entries({ model, judge }).map(([name, asked]) => [
-    name,
-    ...[asked.requests, asked.promptTokens, asked.completionTokens].map(String),
-  ]);
-  return [
-    `${turns} turns of ${users} users. At most about:`,
-    formatTable([['', 'requests', 'prompt tokens', 'completion tokens'], ...rows]),
-  ].join('\n');
+/** What would be asked of each model. */
+function showEstimate(
+  command: Command,
+  { users, turns, ...asked }: UserEvalEstimate,
+  { json, tokensPerSecond }: UserEvalFlags,
+): void {
+  const answers = chatModelFlags(command);
+  const judges = chatModelFlags(command, { prefix: 'judge' }) ?? answers;
+  const priced = (tokens: AskedTokens, options: ResolvedChatModelOptions | undefined): AskingEstimate =>
+    options === undefined ? { ...tokens, cost: null } : withCost(tokens, options);
+  const [model, judge] = [priced(asked.model, answers), priced(asked.judge, judges)];
+  if (json === true) {
+    printJson({ users, turns, model, judge });
+    return;
+  }
+  print(`${turns} turns of ${users} users.`);
+  print(`The model: ${describeAsking(model, tokensPerSecond)}`);
+  print(`The judge: ${describeAsking(judge, tokensPerSecond)}`);
 }
 
 function describe({ axes, tallies }: UserEvalOutcome, file: string): string {

@@ -3,31 +3,24 @@ import { ConfigError } from '../errors.js';
 import type { Answered, AskedQuestion } from '../eval/answer-questions.js';
 import type { ChatModel, ChatUsage, LabelRequest } from '../llm/chat-model.js';
 import type { ResolvedChatModelOptions } from '../llm/chat-model-options.js';
-import { numberFlag, print, printJson } from './command.js';
+import { print, printJson } from './command.js';
+import { addDryRunFlags, type DryRunFlags } from './dry-run-flags.js';
 import { describeAsking } from './evaluation-display.js';
 import { addChatModelFlags, chatModelFlags, openEvaluationModel } from './evaluation-model.js';
 import type { Progress } from './progress.js';
 
 /** Flags of evaluations in which a model answers and another one judges. */
-export interface JudgedFlags {
+export interface JudgedFlags extends DryRunFlags {
   output: string;
   template?: string;
-  dryRun?: boolean;
-  tokensPerSecond: number;
   json?: boolean;
 }
 
 export function addJudgedFlags(command: Command): Command {
-  return command
+  command
     .requiredOption('--output <DIR>', "the run's folder, for the result and the kept replies")
-    .option('--template <FILE>', "Jinja template of the judge's prompt, in place of ours")
-    .option('--dry-run', 'print what would be asked, and ask nothing')
-    .option(
-      '--tokens-per-second <NUMBER>',
-      'rate to estimate the time with',
-      numberFlag('a number above 0', (value) => value > 0),
-      1000,
-    );
+    .option('--template <FILE>', "Jinja template of the judge's prompt, in place of ours");
+  return addDryRunFlags(command);
 }
 
 export function addJudgedModels(command: Command): Command {

@@ -65,7 +65,8 @@ async function quickstart(command: Command, progress: Progress): Promise<Quickst
   const started = Date.now();
   const { config, training } = await prepareQuickstart(command, progress);
   const { runPipeline } = await import('../run/pipeline.js');
-  const reward = await quickstartReward({ outputDir: config.outputDir, model: training.model }, progress);
+  const { model, device, threads } = training;
+  const reward = await quickstartReward({ outputDir: config.outputDir, model, device, threads }, progress);
   if (reward === null) {
     print(`Stopped. Go on with: npx persona-dpo quickstart --output ${shellWord(config.outputDir)}`);
     return null;

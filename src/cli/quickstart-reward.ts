@@ -1,5 +1,6 @@
 import { existsSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
+import type { ResolvedTrainOptions } from '../train/options.js';
 import type { TrainRewardSummary } from '../train/reward/events.js';
 import type { ResolvedTrainRewardOptions } from '../train/reward/reward-options.js';
 import { readTextFlag } from './command.js';
@@ -23,24 +24,27 @@ export interface QuickstartReward {
  * time. Null when it was interrupted.
  */
 export async function quickstartReward(
-  { outputDir, model }: { outputDir: string; model: string },
+  { outputDir, ...machine }: Pick<ResolvedTrainOptions, 'outputDir' | 'model' | 'device' | 'threads'>,
   progress: Progress,
 ): Promise<QuickstartReward | null> {
-  const options = await rewardOptions(join(outputDir, REWARD_FOLDER), model);
+  const options = await rewardOptions(join(outputDir, REWARD_FOLDER), machine);
   const done = finishedBefore(options.outputDir);
   if (done !== null) return done;
   progress.line('The reward model: trained on pairs that the log does not have.');
   return fromSummary(await runRewardTraining(options, { progress }));
 }
 
-async function rewardOptions(folder: string, model: string): Promise<ResolvedTrainRewardOptions> {
+async function rewardOptions(
+  folder: string,
+  { model, device, threads }: Pick<ResolvedTrainOptions, 'model' | 'device' | 'threads'>,
+): Promise<ResolvedTrainRewardOptions> {
   const { resolveRewardFileOptions, rewardOptionSet } = await import('../train/reward/reward-options.js');
   const example = quickstartFolder();
   const file = join(example, 'reward.yaml');
   const { options } = rewardOptionSet.fromYaml(readTextFlag(file, 'reward.yaml'), file);
   return resolveRewardFileOptions({
     ...options,
-    model,
+    ...{ model, device, threads },
     pairs: [join(example, 'pairs.jsonl')],
     evalPairs: [join(example, 'held-out.jsonl')],
     outputDir: folder,

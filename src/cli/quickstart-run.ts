@@ -2,7 +2,7 @@ import { join } from 'node:path';
 import type { Command } from 'commander';
 import { ConfigError } from '../errors.js';
 import type { ResolvedRunConfig } from '../run/config/run-config.js';
-import type { ResolvedTrainOptions } from '../train/options.js';
+import type { ResolvedTrainOptions, TrainOptions } from '../train/options.js';
 import type { Progress } from './progress.js';
 import { newRunFolder, quickstartFolder } from './quickstart-data.js';
 import { obtainQuickstartModel } from './quickstart-model.js';
@@ -67,14 +67,21 @@ function refuseRunOptions(flags: object): void {
   }
 }
 
-function withModel(config: ResolvedRunConfig, model: string): ResolvedRunConfig {
+/** The model, in the stages that ask it as well; these run on the device and threads that training was given. */
+export function withModel(config: ResolvedRunConfig, model: string): ResolvedRunConfig {
+  const machine = machineOf(config.train ?? {});
   const models = Object.fromEntries(
     Object.entries(config.models).map(([stage, options]) => [
       stage,
-      options?.kind === 'local' ? { ...options, model } : options,
+      options?.kind === 'local' ? { ...options, model, ...machine } : options,
     ]),
   );
   return { ...config, models, train: config.train === null ? null : { ...config.train, model } };
+}
+
+/** Where a process runs TensorFlow, which starts once: what is left out is the default of whoever starts it. */
+function machineOf({ device, threads }: Pick<TrainOptions, 'device' | 'threads'>) {
+  return { ...(device !== undefined && { device }), ...(threads !== undefined && { threads }) };
 }
 
 async function trainingOf({ train, outputDir }: ResolvedRunConfig): Promise<ResolvedTrainOptions> {

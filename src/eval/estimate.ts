@@ -5,12 +5,16 @@ import type { ResolvedChatModelOptions } from '../llm/chat-model-options.js';
 import { costOf } from '../llm/usage-meter.js';
 
 /** English text in the tokenizers of today's models. */
-const CHARACTERS_PER_TOKEN = 4;
+export const CHARACTERS_PER_TOKEN = 4;
 
-export interface AskingEstimate {
+/** Requests, and the tokens of their prompts and replies. */
+export interface AskedTokens {
   requests: number;
   promptTokens: number;
   completionTokens: number;
+}
+
+export interface AskingEstimate extends AskedTokens {
   /** In the currency of the model's prices; null where it has none. */
   cost: number | null;
 }
@@ -33,7 +37,12 @@ export function estimateAsking(
     promptTokens: Math.round(characters / CHARACTERS_PER_TOKEN),
     completionTokens: count * replyTokens,
   };
-  return { requests: count, ...tokens, cost: costOf(tokens, pricesOf(model)) };
+  return withCost({ requests: count, ...tokens }, model);
+}
+
+/** What is asked, with what it costs by the model's prices. */
+export function withCost(asked: AskedTokens, model: ResolvedChatModelOptions): AskingEstimate {
+  return { ...asked, cost: costOf(asked, pricesOf(model)) };
 }
 
 function pricesOf(model: ResolvedChatModelOptions): { prompt: number; completion: number } | null {

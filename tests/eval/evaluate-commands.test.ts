@@ -6,6 +6,7 @@ import { exitCodeOf } from '../../src/cli/exit-codes.js';
 import { createProgram } from '../../src/cli/program.js';
 import { readEvaluations } from '../../src/eval/results.js';
 import { type FakeServer, sendJson, sendReply, startFakeServer } from '../llm/fake-server.js';
+import { evaluationFile, evaluationUser } from './user-eval/support.js';
 
 const folder = mkdtempSync(join(tmpdir(), 'persona-dpo-evaluate-'));
 let server: FakeServer;
@@ -324,5 +325,29 @@ describe('help', () => {
       for (const [flag] of example.matchAll(/(?<= )--[a-z-]+/g)) expect(known, example).toContain(flag);
     }
     expect(text).toContain('--debug');
+  });
+});
+
+describe('evaluate user-eval --dry-run', () => {
+  test('says what each model would be asked, and for how much where its prices are known', async () => {
+    const asked = server.asked.length;
+    const conversations = await evaluationFile(['ann', 'bob'].flatMap(evaluationUser));
+    const { code, stdout, stderr } = await runCommand([
+      ...['evaluate', 'user-eval', '--conversations', conversations, '--output', join(folder, 'user-dry')],
+      ...['--dry-run', ...modelFlags(), '--price-per-million-prompt-tokens', '1'],
+      ...['--price-per-million-completion-tokens', '10', '--judge-model', 'judge', '--json'],
+    ]);
+    expect(code, stderr).toBe(0);
+    const estimate = JSON.parse(stdout);
+    // Each of the two users has two turns to answer; a judge is asked twice about each on three axes, and once for a persona.
+    expect(estimate).toMatchObject({
+      users: 2,
+      turns: 4,
+      model: { requests: 4 },
+      judge: { requests: 26, cost: null },
+    });
+    const { promptTokens, completionTokens, cost } = estimate.model;
+    expect(cost).toBeCloseTo((promptTokens + 10 * completionTokens) / 1e6, 12);
+    expect(server.asked.length).toBe(asked);
   });
 });

@@ -1,3 +1,4 @@
+import { type AskedTokens, CHARACTERS_PER_TOKEN } from '../estimate.js';
 import type { ResolvedUserEvalOptions } from './options.js';
 import { PERSONA_AXES } from './options.js';
 import type { EvaluationUser } from './turns.js';
@@ -10,14 +11,6 @@ export interface UserEvalEstimate {
   judge: AskedTokens;
 }
 
-export interface AskedTokens {
-  requests: number;
-  promptTokens: number;
-  completionTokens: number;
-}
-
-/** Characters of English text that a token has, about. */
-const CHARACTERS_PER_TOKEN = 4;
 /** Tokens of a prompt beside the texts: instructions, persona. */
 const PROMPT_TOKENS = 250;
 /** A persona of five points. */

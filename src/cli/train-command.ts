@@ -3,10 +3,9 @@ import type { TrainEvent, TrainSummary } from '../train/events.js';
 import type { ResolvedTrainOptions } from '../train/options.js';
 import { newCommand, print, printJson } from './command.js';
 import { EXIT_INTERRUPTED } from './exit-codes.js';
+import { type FollowOptions, followTraining } from './follow-training.js';
 import { formatNumber, formatSeconds, shellWord } from './format.js';
-import { withInterrupt } from './interrupt.js';
-import { hubOptions } from './open-model.js';
-import { createProgress, type Progress, silentProgress } from './progress.js';
+import type { Progress } from './progress.js';
 import { addTrainFlags, readTrainFlags } from './train-flags.js';
 
 export function trainCommand(): Command {
@@ -52,31 +51,13 @@ export function trainCommand(): Command {
   });
 }
 
-export interface RunTrainingOptions {
-  /** Print events as JSON lines instead of drawing progress. */
-  json?: boolean;
-  /** Lines to be shown before the run. */
-  notices?: readonly string[];
-  progress?: Progress;
-}
-
-/** Runs `train` with progress on standard error; the first Ctrl-C saves and stops, a second ends at once. */
+/** Runs `train`, followed on standard error. */
 export async function runTraining(
   options: ResolvedTrainOptions,
-  { json = false, notices = [], progress = createProgress() }: RunTrainingOptions = {},
+  following?: FollowOptions,
 ): Promise<TrainSummary> {
   const { train } = await import('../train/train.js');
-  for (const notice of notices) progress.line(`note: ${notice}`);
-  const show = json ? (event: TrainEvent) => printJson(event) : eventPrinter(progress);
-  try {
-    return await withInterrupt(
-      (signal) =>
-        train(options, { onEvent: show, signal, hub: hubOptions(json ? silentProgress() : progress) }),
-      () => progress.line('Stopping after this step and saving; press Ctrl-C again to end at once.'),
-    );
-  } finally {
-    progress.end();
-  }
+  return followTraining({ train: (hooks) => train(options, hooks), printer: eventPrinter }, following);
 }
 
 /** Shows events of a run: steps and reference log-probabilities as a bar, the others as lines. */

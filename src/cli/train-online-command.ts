@@ -6,11 +6,10 @@ import {
 } from '../train/online/options.js';
 import { newCommand, print, printJson } from './command.js';
 import { EXIT_INTERRUPTED } from './exit-codes.js';
+import { type FollowOptions, followTraining } from './follow-training.js';
 import { formatNumber, formatSeconds, shellWord } from './format.js';
-import { withInterrupt } from './interrupt.js';
-import { hubOptions } from './open-model.js';
 import { addOptionFlags, readOptionFlags } from './option-flags.js';
-import { createProgress, type Progress, silentProgress } from './progress.js';
+import type { Progress } from './progress.js';
 
 export function trainOnlineCommand() {
   const command = newCommand(
@@ -62,31 +61,21 @@ export function trainOnlineCommand() {
   });
 }
 
-export interface RunOnlineTrainingOptions {
-  /** Print events as JSON lines instead of drawing progress. */
-  json?: boolean;
-  /** Lines to be shown before the run. */
-  notices?: readonly string[];
-  progress?: Progress;
-}
-
-/** Runs `trainOnline` with progress on standard error; the first Ctrl-C saves and stops, a second ends at once. */
+/** Runs `trainOnline`, followed on standard error. */
 export async function runOnlineTraining(
   options: ResolvedOnlineTrainOptions,
-  { json = false, notices = [], progress = createProgress() }: RunOnlineTrainingOptions = {},
+  following?: FollowOptions,
 ): Promise<OnlineTrainSummary> {
   const { trainOnline } = await import('../train/online/train-online.js');
-  for (const notice of notices) progress.line(`note: ${notice}`);
-  const onEvent = json ? (event: OnlineTrainEvent) => printJson(event) : onlineEventPrinter(progress);
-  const hub = hubOptions(json ? silentProgress() : progress);
-  try {
-    return await withInterrupt(
-      (signal) => trainOnline(options, { onEvent, signal, hub, secret: (variable) => process.env[variable] }),
-      () => progress.line('Stopping and saving the last whole step; press Ctrl-C again to end at once.'),
-    );
-  } finally {
-    progress.end();
-  }
+  const secret = (variable: string) => process.env[variable];
+  return followTraining(
+    {
+      train: (hooks) => trainOnline(options, { ...hooks, secret }),
+      printer: onlineEventPrinter,
+      stopping: 'Stopping and saving the last whole step',
+    },
+    following,
+  );
 }
 
 /** Shows events of a run: steps and samples as a bar, the others as lines. */

@@ -3,10 +3,9 @@ import type { TrainRewardEvent, TrainRewardSummary } from '../train/reward/event
 import type { ResolvedTrainRewardOptions } from '../train/reward/reward-options.js';
 import { newCommand, print, printJson } from './command.js';
 import { EXIT_INTERRUPTED } from './exit-codes.js';
+import { type FollowOptions, followTraining } from './follow-training.js';
 import { formatNumber, formatSeconds, shellWord } from './format.js';
-import { withInterrupt } from './interrupt.js';
-import { hubOptions } from './open-model.js';
-import { createProgress, type Progress, silentProgress } from './progress.js';
+import type { Progress } from './progress.js';
 import { addRewardFlags, readRewardFlags } from './train-reward-flags.js';
 
 export function trainRewardCommand() {
@@ -52,31 +51,13 @@ export function trainRewardCommand() {
   });
 }
 
-export interface RunRewardTrainingOptions {
-  /** Print events as JSON lines instead of drawing progress. */
-  json?: boolean;
-  /** Lines to be shown before the run. */
-  notices?: readonly string[];
-  progress?: Progress;
-}
-
-/** Runs `trainReward` with progress on standard error; the first Ctrl-C saves and stops, a second ends at once. */
+/** Runs `trainReward`, followed on standard error. */
 export async function runRewardTraining(
   options: ResolvedTrainRewardOptions,
-  { json = false, notices = [], progress = createProgress() }: RunRewardTrainingOptions = {},
+  following?: FollowOptions,
 ): Promise<TrainRewardSummary> {
   const { trainReward } = await import('../train/reward/train-reward.js');
-  for (const notice of notices) progress.line(`note: ${notice}`);
-  const onEvent = json ? (event: TrainRewardEvent) => printJson(event) : eventPrinter(progress);
-  try {
-    return await withInterrupt(
-      (signal) =>
-        trainReward(options, { onEvent, signal, hub: hubOptions(json ? silentProgress() : progress) }),
-      () => progress.line('Stopping after this step and saving; press Ctrl-C again to end at once.'),
-    );
-  } finally {
-    progress.end();
-  }
+  return followTraining({ train: (hooks) => trainReward(options, hooks), printer: eventPrinter }, following);
 }
 
 /** Shows events of a run: steps and features as a bar, the others as lines. */

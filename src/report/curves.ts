@@ -1,5 +1,6 @@
 /** Which metrics stand together in one drawing, and what of them is drawn. */
 
+import { mean } from '../data/statistics.js';
 import type { ReportTraining } from './report-data.js';
 
 export interface Curve {
@@ -131,7 +132,6 @@ function curveOf(name: string, heldOut: boolean, metrics: ReportTraining['metric
 export function thinned(points: Curve['points'], most = MOST_POINTS): Curve['points'] {
   if (points.length <= most) return points;
   const size = Math.ceil(points.length / most);
-  const mean = (values: number[]) => values.reduce((sum, value) => sum + value, 0) / values.length;
   return Array.from({ length: Math.ceil(points.length / size) }, (_, i) => {
     const some = points.slice(i * size, (i + 1) * size);
     return { step: mean(some.map(({ step }) => step)), value: mean(some.map(({ value }) => value)) };

@@ -1,6 +1,7 @@
 /** Rows of AlpacaEval's leaderboard, from annotations. */
+
+import { mean } from '../../data/statistics.js';
 import { DataError } from '../../errors.js';
-import { mean } from '../statistics/summary.js';
 import type { AlpacaAnnotation } from './annotations.js';
 import { ALPACA_BASELINE, ALPACA_QUESTIONS, type GamedBaselines } from './gamed-baselines.js';
 import { type LengthControlled, lengthControlledWinRate } from './length-controlled.js';

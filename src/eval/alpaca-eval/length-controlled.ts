@@ -3,9 +3,10 @@
  * long. A logistic model predicts the judge's preference from the difference of lengths, the instruction's difficulty and
  * the model itself; the win rate is its prediction where the difference is zero.
  */
+
+import { mean, standardError } from '../../data/statistics.js';
 import { ShapeError } from '../../errors.js';
 import { fitLogistic, logistic, softplus } from '../statistics/logistic-regression.js';
-import { mean, standardError } from '../statistics/summary.js';
 import type { GamedBaselines } from './gamed-baselines.js';
 
 /** One instruction, in the order of the benchmark. */

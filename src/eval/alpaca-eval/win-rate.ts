@@ -1,5 +1,5 @@
 /** How often a model is preferred to the baseline, from annotations. */
-import { mean, standardError } from '../statistics/summary.js';
+import { mean, standardError } from '../../data/statistics.js';
 
 /** What a leaderboard of AlpacaEval says of a model; shares in percent. */
 export interface WinRate {

@@ -1,8 +1,9 @@
 /** The score of Arena-Hard: how often a model would win against the baseline. */
+
+import { mean, quantile } from '../../data/statistics.js';
 import { ConfigError } from '../../errors.js';
 import { type BootstrapOptions, bootstrapDraws } from '../statistics/bootstrap.js';
 import type { Interval } from '../statistics/interval.js';
-import { mean, quantile } from '../statistics/summary.js';
 import type { ArenaVerdict } from './verdict.js';
 
 /** Both games of a question: the baseline is A in the first and B in the second. Null where there is no verdict. */

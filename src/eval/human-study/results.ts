@@ -1,9 +1,10 @@
 /** What people voted: win rate, and how far they agree, with one another and with the judge. */
+
+import { mean, quantile } from '../../data/statistics.js';
 import type { EvaluationResultInput } from '../results.js';
 import { type BootstrapOptions, bootstrapInterval } from '../statistics/bootstrap.js';
 import { groupBy } from '../statistics/group-by.js';
 import type { Interval } from '../statistics/interval.js';
-import { mean, quantile } from '../statistics/summary.js';
 import type { TurnJudgment, Winner } from '../user-eval/judge-turns.js';
 import { turnScores } from '../user-eval/win-rates.js';
 import type { Vote } from './votes.js';

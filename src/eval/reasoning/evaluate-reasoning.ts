@@ -1,4 +1,6 @@
 /** Lets a model solve problems many times over, and grades what it says. */
+
+import { mean } from '../../data/statistics.js';
 import { ConfigError } from '../../errors.js';
 import type { ChatModel, ChatReply, ChatRequest } from '../../llm/chat-model.js';
 import { askInOrder } from '../../pairs/ask-in-order.js';
@@ -6,7 +8,6 @@ import { checkOptions } from '../../pairs/check-options.js';
 import type { StageProgress } from '../../pairs/stage.js';
 import { bootstrapInterval } from '../statistics/bootstrap.js';
 import type { Interval } from '../statistics/interval.js';
-import { mean } from '../statistics/summary.js';
 import { type Grade, gradeResponse } from './grade.js';
 import { majorityIsRight, passAtK } from './metrics.js';
 import { type ReasoningOptions, type ResolvedReasoningOptions, reasoningOptionsSchema } from './options.js';

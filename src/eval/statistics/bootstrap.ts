@@ -1,8 +1,8 @@
 /** Intervals by drawing again from what was measured (Efron 1979). */
 import { createRandom } from '../../data/random.js';
+import { quantile } from '../../data/statistics.js';
 import { ConfigError } from '../../errors.js';
 import { checkConfidence, DEFAULT_CONFIDENCE, type Interval } from './interval.js';
-import { quantile } from './summary.js';
 
 export interface BootstrapOptions {
   /** How many times as many units as there are are drawn, with replacement. Default 1000. */

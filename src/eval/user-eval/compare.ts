@@ -1,10 +1,10 @@
 /** Two models on the same turns. */
 
+import { mean } from '../../data/statistics.js';
 import { DataError } from '../../errors.js';
 import { type BootstrapOptions, bootstrapInterval } from '../statistics/bootstrap.js';
 import { groupBy } from '../statistics/group-by.js';
 import type { Interval } from '../statistics/interval.js';
-import { mean } from '../statistics/summary.js';
 import type { TurnJudgment } from './judge-turns.js';
 import type { Axis } from './options.js';
 import { turnScores } from './win-rates.js';

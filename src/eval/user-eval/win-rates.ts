@@ -1,9 +1,9 @@
 /** Win rates out of verdicts, their intervals, and how much the judge went by the place. */
 
+import { mean } from '../../data/statistics.js';
 import { type BootstrapOptions, bootstrapInterval } from '../statistics/bootstrap.js';
 import { groupBy } from '../statistics/group-by.js';
 import type { Interval } from '../statistics/interval.js';
-import { mean } from '../statistics/summary.js';
 import type { TurnJudgment, Winner } from './judge-turns.js';
 import type { Axis } from './options.js';
 

@@ -1,5 +1,6 @@
 /** Signs that the policy learns to please the reward model rather than the user: lengths that drift, repetition, KL. */
 
+import { mean } from '../../data/statistics.js';
 import type { ResolvedOnlineTrainOptions } from './options.js';
 
 export type Guard = 'length' | 'repetition' | 'kl';
@@ -96,8 +97,4 @@ export function repetitionOf(ids: readonly number[]): number {
   const different = new Set<string>();
   for (let start = 0; start < runs; start++) different.add(ids.slice(start, start + RUN).join());
   return 1 - different.size / runs;
-}
-
-function mean(values: readonly number[]): number {
-  return values.reduce((sum, value) => sum + value, 0) / values.length;
 }

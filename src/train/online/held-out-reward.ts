@@ -1,5 +1,7 @@
 /** The mean reward of fresh samples on held-out prompts, with intervals. */
 
+import { mean, standardError } from '../../data/statistics.js';
+import { studentQuantile } from '../../data/student-quantile.js';
 import { rewardsOf } from './rollout-metrics.js';
 import type { Group } from './rollouts.js';
 
@@ -40,30 +42,6 @@ function withInterval(name: string, values: readonly number[]): Record<string, n
   if (values.length === 0) return {};
   const center = mean(values);
   if (values.length < 2) return { [name]: center };
-  const variance = values.reduce((sum, value) => sum + (value - center) ** 2, 0) / (values.length - 1);
-  const half = t975(values.length - 1) * Math.sqrt(variance / values.length);
+  const half = studentQuantile(0.975, values.length - 1) * standardError(values);
   return { [name]: center, [`${name}_low`]: center - half, [`${name}_high`]: center + half };
-}
-
-/** Exact where the expansion below is not good enough. */
-const FEW_DEGREES = [12.7062, 4.3027, 3.1824, 2.7764];
-
-/**
- * The 97.5 % point of Student's t: for few degrees of freedom from a table, else by expansion around that of the
- * normal distribution (Abramowitz and Stegun 26.7.5), good to three digits.
- */
-export function t975(degrees: number): number {
-  const exact = FEW_DEGREES[degrees - 1];
-  if (exact !== undefined) return exact;
-  const z = 1.959964;
-  return (
-    z +
-    (z ** 3 + z) / (4 * degrees) +
-    (5 * z ** 5 + 16 * z ** 3 + 3 * z) / (96 * degrees ** 2) +
-    (3 * z ** 7 + 19 * z ** 5 + 17 * z ** 3 - 15 * z) / (384 * degrees ** 3)
-  );
-}
-
-function mean(values: readonly number[]): number {
-  return values.reduce((sum, value) => sum + value, 0) / values.length;
 }

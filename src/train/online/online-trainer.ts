@@ -1,5 +1,6 @@
 /** The online loop: steps, logging, evaluation, guards, checkpoints. It reads top to bottom. */
 
+import { mean } from '../../data/statistics.js';
 import { TrainingError } from '../../errors.js';
 import { AdamW } from '../adamw.js';
 import { pruneCheckpoints, restoreOptimizer, writeCheckpoint } from '../checkpoint.js';
@@ -156,9 +157,7 @@ export class OnlineTrainer {
     const metrics = {
       ...learned?.metrics,
       ...rolloutMetrics(groups),
-      ...(margins.length > 0 && {
-        reward_margin: margins.reduce((sum, margin) => sum + margin, 0) / margins.length,
-      }),
+      ...(margins.length > 0 && { reward_margin: mean(margins) }),
       frac_groups_without_pair: 1 - margins.length / groups.length,
       staleness,
       learning_rate: learningRate,

@@ -1,5 +1,6 @@
 /** Metrics of samples and their rewards, by TRL's names where it has them (GRPOTrainer, OnlineDPOTrainer). */
 
+import { mean, sum } from '../../data/statistics.js';
 import type { PairLogps } from '../preference-pass.js';
 import { repetitionOf } from './guards.js';
 import type { Group, ScoredSample } from './rollouts.js';
@@ -86,14 +87,4 @@ export function divergenceMetrics(
 function deviation(values: readonly number[]): number {
   const center = mean(values);
   return Math.sqrt(mean(values.map((value) => (value - center) ** 2)));
-}
-
-function mean(values: readonly number[]): number {
-  return sum(values) / values.length;
-}
-
-function sum(values: Iterable<number>): number {
-  let total = 0;
-  for (const value of values) total += value;
-  return total;
 }

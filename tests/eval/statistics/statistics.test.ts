@@ -1,10 +1,10 @@
 import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
 import { createRandom } from '../../../src/data/random.js';
+import { mean, quantile, standardError } from '../../../src/data/statistics.js';
 import { ConfigError } from '../../../src/errors.js';
 import { bootstrapDraws, bootstrapInterval } from '../../../src/eval/statistics/bootstrap.js';
 import { normalQuantile } from '../../../src/eval/statistics/normal.js';
-import { mean, quantile, standardError } from '../../../src/eval/statistics/summary.js';
 import { wilsonInterval } from '../../../src/eval/statistics/wilson.js';
 
 describe('figures of a list', () => {

@@ -1,5 +1,6 @@
 import { describe, expect, it } from 'vitest';
-import { studentInterval, studentQuantile } from '../../../src/eval/statistics/student.js';
+import { studentQuantile } from '../../../src/data/student-quantile.js';
+import { studentInterval } from '../../../src/eval/statistics/student.js';
 
 describe('studentQuantile', () => {
   // Any table of the distribution.

@@ -5,8 +5,10 @@ export function mean(values: readonly number[]): number {
   return values.length === 0 ? Number.NaN : sum(values) / values.length;
 }
 
-export function sum(values: readonly number[]): number {
-  return values.reduce((total, value) => total + value, 0);
+export function sum(values: Iterable<number>): number {
+  let total = 0;
+  for (const value of values) total += value;
+  return total;
 }
 
 /** Standard error of the mean, `sqrt(sum (x - mean)^2 / (n - 1) / n)`; NaN of fewer than two. */

@@ -27,7 +27,7 @@ import { Trainer } from './trainer.js';
 import { TrainingBatches } from './training-batches.js';
 import { loadTrainingData, type TrainingData } from './training-data.js';
 import { openTrainingRun, startState, type TrainHooks, type TrainingRun } from './training-run.js';
-import { checkTrajectory, trajectoryOptions } from './trajectory-options.js';
+import { trajectoryOptions } from './trajectory-options.js';
 
 export type { TrainHooks } from './training-run.js';
 
@@ -42,7 +42,7 @@ export async function train(input: TrainOptions, hooks: TrainHooks = {}): Promis
   const started = performance.now();
   const run = await openTrainingRun<ResolvedTrainOptions>(resolveTrainOptions(input), hooks, {
     checkInputs,
-    checkTrajectory,
+    trajectory: trajectoryOptions,
     toYaml: optionsToYaml,
   });
   const { options, onEvent } = run;

@@ -7,6 +7,7 @@ import type { HubOptions } from '../models/hub-options.js';
 import { newestCheckpoint, readTrainerState, type TrainerState } from './checkpoint.js';
 import type { TrainEvent } from './events.js';
 import { outputFiles, prepareOutputFolder } from './output-folder.js';
+import { checkSameOptions } from './trajectory-options.js';
 
 /** How a program follows and stops a run. */
 export interface TrainHooks {
@@ -28,8 +29,8 @@ export interface RunOptions {
 export interface RunKind<Options> {
   /** Checks what the options name, as far as that is quick; nothing has been written then. */
   checkInputs(options: Options): void;
-  /** Throws ConfigError where a checkpoint is of a run with other options that shape what is computed. */
-  checkTrajectory(saved: Readonly<Record<string, unknown>>, options: Options): void;
+  /** The options that shape what is computed: a run goes on from a checkpoint only with the same ones. */
+  trajectory(options: Options): Readonly<Record<string, unknown>>;
   /** The text of `config.yaml`. */
   toYaml(options: Options): string;
 }
@@ -58,7 +59,7 @@ export async function openTrainingRun<Options extends RunOptions>(
   prepareOutputFolder(outputDir, resumeFromCheckpoint !== false);
   const resumeFrom = checkpointToResume(options);
   const saved = resumeFrom === null ? null : readTrainerState(resumeFrom);
-  if (saved !== null) kind.checkTrajectory(saved.trajectory, options);
+  if (saved !== null) checkSameOptions(saved.trajectory, kind.trajectory(options));
   await writeFileAtomic(join(outputDir, outputFiles.config), kind.toYaml(options));
   const onEvent = hooks.onEvent ?? (() => {});
   if (resumeFromCheckpoint === true && resumeFrom === null) {

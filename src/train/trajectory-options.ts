@@ -5,20 +5,8 @@ import { ConfigError } from '../errors.js';
 import { toFileName } from './option-names.js';
 import type { ResolvedTrainOptions } from './options.js';
 
-/** Everything else may differ between a run and its continuation: how long, how often, where, how much memory. */
-const SHAPING = [
-  'referenceModel',
-  'referenceAdapter',
-  'lossType',
-  'lossWeights',
-  'beta',
-  'labelSmoothing',
-  'fDivergenceType',
-  'fAlphaDivergenceCoef',
-  'ldAlpha',
-  'useWeighting',
-  'discopopTau',
-  'usePeft',
+/** Of adapters, the optimizer and the order of what is learnt: shared by the kinds of training on pairs. */
+export const LEARNING_OPTIONS = [
   'loraR',
   'loraAlpha',
   'loraDropout',
@@ -38,6 +26,23 @@ const SHAPING = [
   'gradientAccumulationSteps',
   'trainSamplingStrategy',
   'dtype',
+] as const;
+
+/** Everything else may differ between a run and its continuation: how long, how often, where, how much memory. */
+const SHAPING = [
+  'referenceModel',
+  'referenceAdapter',
+  'lossType',
+  'lossWeights',
+  'beta',
+  'labelSmoothing',
+  'fDivergenceType',
+  'fAlphaDivergenceCoef',
+  'ldAlpha',
+  'useWeighting',
+  'discopopTau',
+  'usePeft',
+  ...LEARNING_OPTIONS,
 ] as const satisfies readonly (keyof ResolvedTrainOptions)[];
 
 /** What runs were of before there was a choice: their checkpoints do not say it. */
@@ -49,18 +54,10 @@ export function trajectoryOptions(options: ResolvedTrainOptions): Record<string,
 }
 
 /**
- * Checks that a run may go on with `options`.
+ * Checks that a run may go on with options that shape it, by their names.
  *
  * @throws ConfigError naming each option that differs, with both values.
  */
-export function checkTrajectory(
-  saved: Readonly<Record<string, unknown>>,
-  options: ResolvedTrainOptions,
-): void {
-  checkSameOptions(saved, trajectoryOptions(options));
-}
-
-/** {@link checkTrajectory} of options by their names, whatever kind of run they are of. */
 export function checkSameOptions(
   saved: Readonly<Record<string, unknown>>,
   given: Readonly<Record<string, unknown>>,

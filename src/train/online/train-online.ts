@@ -23,7 +23,6 @@ import { openRunLog } from '../run-log.js';
 import { diskBytes } from '../run-results.js';
 import { TrainingBatches } from '../training-batches.js';
 import { openTrainingRun, startState, type TrainingRun } from '../training-run.js';
-import { checkSameOptions } from '../trajectory-options.js';
 import type { OnlineTrainEvent, OnlineTrainSummary } from './events.js';
 import { openOnlineReference } from './online-reference.js';
 import { OnlineTrainer } from './online-trainer.js';
@@ -78,7 +77,7 @@ export async function trainOnline(
   const { scorer: given, onEvent = () => {} } = hooks;
   const opened = await openTrainingRun<ResolvedOnlineTrainOptions>(resolved, hooks, {
     checkInputs: (options) => checkInputs(options, given !== undefined),
-    checkTrajectory: (saved, options) => checkSameOptions(saved, onlineTrajectoryOptions(options)),
+    trajectory: onlineTrajectoryOptions,
     toYaml: (options) => onlineOptionSet.toYaml(options),
   });
   const run: Run = { ...opened, onEvent };

@@ -8,7 +8,7 @@ import {
   OptionSet,
   optionsError,
 } from '../option-set.js';
-import { checkSameOptions } from '../trajectory-options.js';
+import { LEARNING_OPTIONS } from '../trajectory-options.js';
 import { rewardFields, rewardForeignOptions } from './reward-fields.js';
 
 /** The options of `trainReward`: how they are read, checked, written down and told. */
@@ -89,36 +89,10 @@ export function idleRewardOptions(options: ResolvedTrainRewardOptions): string[]
 const SHAPING = [
   'mode',
   'centerRewardsCoefficient',
-  'loraR',
-  'loraAlpha',
-  'loraDropout',
-  'loraTargetModules',
-  'useRslora',
-  'learningRate',
-  'lrSchedulerType',
-  'warmupSteps',
-  'optim',
-  'weightDecay',
-  'adamBeta1',
-  'adamBeta2',
-  'adamEpsilon',
-  'maxGradNorm',
-  'seed',
-  'perDeviceTrainBatchSize',
-  'gradientAccumulationSteps',
-  'trainSamplingStrategy',
-  'dtype',
+  ...LEARNING_OPTIONS,
 ] as const satisfies readonly (keyof ResolvedTrainRewardOptions)[];
 
 /** What a checkpoint remembers of a run's options. */
 export function rewardTrajectory(options: ResolvedTrainRewardOptions): Record<string, unknown> {
   return Object.fromEntries(SHAPING.map((name) => [name, options[name]]));
-}
-
-/** @throws ConfigError naming each option that differs from the checkpoint's, with both values */
-export function checkRewardTrajectory(
-  saved: Readonly<Record<string, unknown>>,
-  options: ResolvedTrainRewardOptions,
-): void {
-  checkSameOptions(saved, rewardTrajectory(options));
 }

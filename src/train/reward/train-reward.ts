@@ -22,7 +22,6 @@ import { openFeatures } from './features.js';
 import { loadBackbone, type RewardNetwork } from './load-backbone.js';
 import { headObjective, modelObjective } from './reward-objective.js';
 import {
-  checkRewardTrajectory,
   idleRewardOptions,
   type ResolvedTrainRewardOptions,
   resolveTrainRewardOptions,
@@ -74,7 +73,7 @@ async function openRun(options: ResolvedTrainRewardOptions, hooks: TrainRewardHo
       checkInputs({ ...checked, adapter: null, referenceAdapter: null, referenceCache: null });
       if (checked.featureCache !== null) makeWritableFolder('feature_cache', checked.featureCache);
     },
-    checkTrajectory: checkRewardTrajectory,
+    trajectory: rewardTrajectory,
     toYaml: (resolved) => rewardOptionSet.toYaml(resolved),
   });
   return { ...run, onEvent };

@@ -90,6 +90,7 @@ export function headGradient(
   return matmul(g, cast(g, negativeGradient, hidden.dtype), weighted, { transposeA: true });
 }
 
+/** Logits `[C, V]`, labels `[C]` and the one's cross-entropy against the other. */
 interface LabelledLogits extends CrossEntropy {
   logits: GraphValue;
   labels: GraphValue;

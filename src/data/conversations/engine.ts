@@ -24,12 +24,20 @@ export interface Engine {
   readonly folder: string;
   /** Runs statements; returns the number of rows that the last one changed or wrote. */
   run(sql: string): Promise<number>;
+  /**
+   * Runs statements two at a time, each in a connection of its own: they see files, and no temporary table. The first
+   * error ends the others.
+   */
+  runBeside(statements: readonly string[]): Promise<void>;
   /** All rows of a query: for few. */
   all<Row extends Record<string, JS>>(sql: string): Promise<Row[]>;
   /** The rows of a query as they are made. */
   stream(sql: string): Promise<DuckDBResult>;
   close(): Promise<void>;
 }
+
+/** Statements that {@link Engine.runBeside} runs at a time. */
+export const BESIDE = 2;
 
 /** Opens an engine of its own, which reads nothing from the network; `close` removes its temporary folder. */
 export async function openEngine(options: EngineOptions = {}): Promise<Engine> {
@@ -41,7 +49,10 @@ export async function openEngine(options: EngineOptions = {}): Promise<Engine> {
     threads: String(threads ?? availableParallelism()),
     preserve_insertion_order: String(keepsOrder),
   });
-  const interrupt = () => connection.interrupt();
+  const beside = new Set<DuckDBConnection>();
+  const interrupt = () => {
+    for (const each of [connection, ...beside]) each.interrupt();
+  };
   signal?.addEventListener('abort', interrupt, { once: true });
 
   /** What the engine threw, in our words where they say more: an interrupt, a lack of space. */
@@ -55,10 +66,37 @@ export async function openEngine(options: EngineOptions = {}): Promise<Engine> {
     }
   }
 
+  async function runInOwn(sql: string): Promise<void> {
+    const own = await instance.connect();
+    beside.add(own);
+    try {
+      await guarded(() => own.run(sql));
+    } finally {
+      beside.delete(own);
+      own.closeSync();
+    }
+  }
+
+  /** Takes statement after statement off the list that all takers share. */
+  async function runFrom(waiting: string[]): Promise<void> {
+    for (let sql = waiting.shift(); sql !== undefined; sql = waiting.shift()) {
+      await runInOwn(sql).catch((error: unknown) => {
+        waiting.length = 0;
+        throw error;
+      });
+    }
+  }
+
   return {
     connection,
     folder,
     run: (sql) => guarded(async () => (await connection.run(sql)).rowsChanged),
+    async runBeside(statements) {
+      const waiting = [...statements];
+      const takers = Array.from({ length: BESIDE }, () => runFrom(waiting));
+      const failed = (await Promise.allSettled(takers)).find((each) => each.status === 'rejected');
+      if (failed !== undefined) throw failed.reason;
+    },
     all: <Row extends Record<string, JS>>(sql: string) =>
       guarded(async () => (await connection.runAndReadAll(sql)).getRowObjectsJS() as Row[]),
     stream: (sql) => guarded(() => connection.stream(sql)),

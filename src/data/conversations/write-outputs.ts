@@ -2,13 +2,13 @@
 import { join } from 'node:path';
 import { placeFileAtomic } from '../atomic-write.js';
 import { FILE_COLUMNS, FILE_FORMAT } from './conversation-file.js';
-import { type Engine, sqlText } from './engine.js';
+import { BESIDE, type Engine, sqlText } from './engine.js';
 import { PLACES_OF_FILE, type RowSource } from './row-source.js';
 import { CONVERSATION_ORDER } from './split.js';
 import { textsOf } from './texts.js';
 
-/** Share of the engine's memory that is sorted at once: its sort wants all of it in memory, and room beside it. */
-const SLICE_SHARE = 0.25;
+/** Share of the engine's memory that one slice may take: a sort wants all of it in memory, and room beside it. */
+const SLICE_SHARE = 0.25 / BESIDE;
 /** What a conversation takes in the sort beside its texts, in bytes, about. */
 const ROW_BYTES = 500;
 /** Rows that a thread collects before it writes to the files of the slices: some ten megabytes. */
@@ -16,8 +16,8 @@ const COLLECTED_ROWS = 4096;
 
 /**
  * Writes what is in `kept`, by user and time, and beside it the users of the pool alone; `path` appears last. Texts are
- * first distributed over files of consecutive users, each of which can be sorted in memory, and those are then sorted
- * one after the other. Returns how many conversations there are.
+ * first distributed over files of consecutive users, each of which can be sorted in memory; those are sorted, two at a
+ * time, and then copied one after the other. Returns how many conversations there are.
  */
 export async function writeConversationFiles(
   engine: Engine,
@@ -25,10 +25,7 @@ export async function writeConversationFiles(
   path: string,
   evaluationPath: string,
 ): Promise<number> {
-  const query = await distribute(engine, sources, await sliceUsers(engine));
-  // Slices, and rows that are copied from one file to another, must stay in their order. Threads that write what
-  // comes out of a sort wait for each other so much that one alone is faster than two.
-  await engine.run('SET preserve_insertion_order = true; SET threads = 1');
+  const query = await sortedTexts(engine, sources, await sliceUsers(engine));
   return placeFileAtomic(path, async (temporary) => {
     const written = await copy(engine, query, temporary, FILE_FORMAT);
     const pool = `SELECT * FROM read_parquet(${sqlText(temporary)}) WHERE "user" IN (SELECT "user" FROM sides WHERE pooled)`;
@@ -50,8 +47,8 @@ async function sliceUsers(engine: Engine): Promise<number[]> {
   return found.map(({ slice }) => slice);
 }
 
-/** Writes a folder of files for each slice; returns the query over them, slice by slice in order. */
-async function distribute(
+/** Writes a file for each slice, sorted; returns the query over them in order. */
+async function sortedTexts(
   engine: Engine,
   sources: readonly RowSource[],
   slices: readonly number[],
@@ -61,14 +58,26 @@ async function distribute(
   const texts = textsOf(sources, keys);
   // Nothing is left: an empty file of the right columns.
   if (slices.length === 0) return sorted(texts);
+  const unsorted = await distribute(engine, texts);
+  // From here on rows must stay in their order.
+  await engine.run('SET preserve_insertion_order = true');
+  const files = slices.map((slice) => sqlText(join(engine.folder, `sorted-${slice}.parquet`)));
+  await engine.runBeside(
+    slices.map((slice, i) => `COPY (${sorted(unsorted(slice))}) TO ${files[i]} (${SLICE_FORMAT})`),
+  );
+  return `SELECT * FROM read_parquet([${files.join(', ')}])`;
+}
+
+/** How slices are written: they are read once, and soon. */
+const SLICE_FORMAT = 'FORMAT parquet, ROW_GROUP_SIZE 2048, COMPRESSION lz4';
+
+/** Writes a folder of files for each slice; returns the query over that of a slice. */
+async function distribute(engine: Engine, texts: string): Promise<(slice: number) => string> {
   const folder = join(engine.folder, 'slices');
   await engine.run(`SET partitioned_write_flush_threshold = ${COLLECTED_ROWS}`);
-  const format = 'FORMAT parquet, PARTITION_BY (slice), ROW_GROUP_SIZE 2048, COMPRESSION lz4';
-  await copy(engine, texts, folder, format);
+  await copy(engine, texts, folder, `${SLICE_FORMAT}, PARTITION_BY (slice)`);
   const files = (slice: number) => sqlText(join(folder, `slice=${slice}`, '*.parquet'));
-  return slices
-    .map((slice) => `(${sorted(`SELECT * FROM read_parquet(${files(slice)}, hive_partitioning = false)`)})`)
-    .join(' UNION ALL ');
+  return (slice) => `SELECT * FROM read_parquet(${files(slice)}, hive_partitioning = false)`;
 }
 
 function sorted(query: string): string {

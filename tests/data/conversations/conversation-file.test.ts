@@ -4,6 +4,7 @@ import { existsSync, mkdirSync, readdirSync, readFileSync, writeFileSync } from 
 import { describe, expect, it } from 'vitest';
 import type { SplitConversation } from '../../../src/data/conversation.js';
 import { readConversations, writeConversations } from '../../../src/data/conversations/conversation-file.js';
+import { openEngine } from '../../../src/data/conversations/engine.js';
 import { ingestConversations } from '../../../src/data/conversations/ingest.js';
 import { DataError } from '../../../src/errors.js';
 import { all, ingest, messages, NO_FILTERS, runSql, temporaryFolder, writeLines } from './support.js';
@@ -174,7 +175,7 @@ describe('what ingesting leaves behind', () => {
     expect(two.conversations).toEqual(one.conversations);
   });
 
-  it('more text passes than the engine has memory', async () => {
+  it('more text passes than the engine has memory, and all of it is in order', async () => {
     const path = folder.path('big.parquet');
     await runSql(`COPY (
       SELECT 'c' || i AS id, 'u' || i % 50 AS "user", [
@@ -186,8 +187,23 @@ describe('what ingesting leaves behind', () => {
       temporaryFolder: folder.path(''),
     });
     expect(result.funnel.at(-1)?.counts.out).toBe(100_000);
+    expect(await misplacedRows(result.paths.conversations)).toBe(0);
   });
 });
+
+/** Rows of a file that should stand before the row before them, by user and the number in the id. */
+async function misplacedRows(path: string): Promise<number> {
+  const engine = await openEngine();
+  try {
+    const [found] = await engine.all<{ count: bigint }>(`SELECT count(*) AS count FROM (
+      SELECT key, lag(key) OVER (ORDER BY file_row_number) AS before
+      FROM (SELECT file_row_number, ("user", id[2:]::INTEGER) AS key
+        FROM read_parquet('${path}', file_row_number = true))) WHERE before IS NOT NULL AND key < before`);
+    return Number(found?.count);
+  } finally {
+    await engine.close();
+  }
+}
 
 it('options that cannot be used are named', async () => {
   const bad = (more: object) => ingestConversations({ input: 'x', output: 'y', ...more });

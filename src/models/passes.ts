@@ -6,6 +6,7 @@
 import { attr } from '../runtime/attributes.js';
 import { execute, executeAsync } from '../runtime/execute.js';
 import { callNamed, callNamedAsync, type Tensors } from '../runtime/named-function.js';
+import { gpuMemoryBytes } from '../runtime/runtime.js';
 import { disposeAll, keep, scope, shareTensor, type Tensor, tensor } from '../runtime/tensor.js';
 import { concatRows } from '../runtime/tensor-ops.js';
 import type { LanguageModel } from './language-model.js';
@@ -65,6 +66,9 @@ export type GradientSink = (id: string, gradient: Tensor, rows?: GradientRows) =
 
 /** Bytes of one chunk's float32 logits; a handful of such matrices exist at once. */
 const LOGITS_CHUNK_BYTES = 48 * 1024 * 1024;
+
+/** What a chunk may take of a GPU's memory, if that is more: it is slow at many small products. */
+const GPU_CHUNK_SHARE = 1 / 128;
 
 /** Runs all layers. The caller, or the scope around the call, owns `hidden` and `layers`. */
 export async function forward(
@@ -290,7 +294,8 @@ function layerInputs(
 /** Inputs of the head functions for one chunk of completion tokens after another. */
 function* chunks(model: LanguageModel, { batch }: DeviceBatch, hidden: Tensor): Generator<Tensors> {
   const total = batch.labels.length;
-  const size = Math.max(16, Math.floor(LOGITS_CHUNK_BYTES / 4 / model.config.vocabSize));
+  const bytes = Math.max(LOGITS_CHUNK_BYTES, GPU_CHUNK_SHARE * (gpuMemoryBytes() ?? 0));
+  const size = Math.max(16, Math.floor(bytes / 4 / model.config.vocabSize));
   for (let begin = 0; begin < total; begin += size) {
     const end = Math.min(total, begin + size);
     yield {

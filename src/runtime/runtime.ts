@@ -110,6 +110,13 @@ export function runsOnGpu(): boolean {
   return deviceType(runtime()) === 'cuda';
 }
 
+/** The memory of the GPU that the runtime works on; null on a processor. */
+export function gpuMemoryBytes(): number | null {
+  const { device, devices } = runtime();
+  const chosen = devices.find(({ name }) => name === device);
+  return chosen?.type === 'GPU' ? chosen.memoryBytes : null;
+}
+
 function refuseOtherOptions(running: Runtime, options: RuntimeOptions): void {
   const differs =
     (options.device !== undefined && options.device !== 'auto' && deviceType(running) !== options.device) ||

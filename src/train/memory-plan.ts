@@ -5,7 +5,7 @@ import { ConfigError } from '../errors.js';
 import type { LanguageModel } from '../models/language-model.js';
 import type { ModelConfig } from '../models/model-config.js';
 import { dtypeBytes } from '../runtime/dtypes.js';
-import { runtime } from '../runtime/runtime.js';
+import { gpuMemoryBytes } from '../runtime/runtime.js';
 import type { Tensor } from '../runtime/tensor.js';
 
 export interface MemoryPlanOptions {
@@ -130,10 +130,8 @@ function sizeOf(entries: readonly [string, Pick<Tensor, 'byteLength' | 'dtype'>]
 }
 
 function freeBytes(): number {
-  const { device, devices } = runtime();
-  const chosen = devices.find(({ name }) => name === device);
-  // Counts the limit of a container, too.
-  return chosen?.type === 'GPU' ? chosen.memoryBytes : process.availableMemory();
+  // A processor's counts the limit of a container, too.
+  return gpuMemoryBytes() ?? process.availableMemory();
 }
 
 function gigabytes(bytes: number): string {

@@ -10,10 +10,12 @@ import { readQuestions } from '../../src/cli/generate-command.js';
 import { compareHeldOut, type ScoredPair } from '../../src/cli/held-out.js';
 import { createProgress } from '../../src/cli/progress.js';
 import { newRunFolder, quickstartFolder, sharedRequest, userPairs } from '../../src/cli/quickstart-data.js';
+import { withModel } from '../../src/cli/quickstart-run.js';
 import { describeSummary, eventPrinter } from '../../src/cli/train-command.js';
 import { addTrainFlags, readTrainFlags } from '../../src/cli/train-flags.js';
 import { wrap } from '../../src/cli/wrap.js';
 import { readPairs } from '../../src/data/read-pairs.js';
+import { readRunConfig } from '../../src/run/config/config-file.js';
 import type { TrainSummary } from '../../src/train/events.js';
 
 const folder = mkdtempSync(join(tmpdir(), 'persona-dpo-cli-parts-'));
@@ -326,5 +328,22 @@ describe('readQuestions', () => {
     );
     writeFileSync(prompts, '{"prompt":"a"}\nnonsense\n');
     await expect(readQuestions({ prompts })).rejects.toThrow(`${prompts}:2: expected a row of JSON`);
+  });
+});
+
+describe('the stages of a quickstart', () => {
+  const { config } = readRunConfig(join(quickstartFolder(), 'config.yaml'));
+  const asked = (train: object) =>
+    Object.values(withModel({ ...config, train: { ...config.train!, ...train } }, 'model.gguf').models);
+
+  test('ask the model that is trained, on the device and threads of training', () => {
+    const models = asked({ device: 'cpu', threads: 1 });
+    expect(models.length).toBeGreaterThan(0);
+    for (const model of models)
+      expect(model).toMatchObject({ model: 'model.gguf', device: 'cpu', threads: 1 });
+  });
+
+  test('keep their own where training has none', () => {
+    for (const model of asked({})) expect(model).toMatchObject({ model: 'model.gguf', threads: null });
   });
 });

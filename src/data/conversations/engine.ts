@@ -25,8 +25,8 @@ export interface Engine {
   /** Runs statements; returns the number of rows that the last one changed or wrote. */
   run(sql: string): Promise<number>;
   /**
-   * Runs statements two at a time, each in a connection of its own: they see files, and no temporary table. The first
-   * error ends the others.
+   * Runs statements two at a time, each in a connection of its own: they see files, and no temporary table. After an
+   * error none is begun any more.
    */
   runBeside(statements: readonly string[]): Promise<void>;
   /** All rows of a query: for few. */

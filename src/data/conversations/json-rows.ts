@@ -72,8 +72,9 @@ function formOf(head: Buffer, turnColumns: readonly string[]): Form {
       wrapped: true,
     };
   }
-  // A line that breaks off where something must follow begins an object over several lines, if no other one follows.
-  const severalLines = /^\s*\{([^\n]*[{[,:])?[ \t\r]*\n(?!\{)/.test(text);
+  // A line that breaks off where something must follow begins an object over several lines, if the next line that is
+  // not blank does not begin another one.
+  const severalLines = /^\s*\{([^\n]*[{[,:])?[ \t\r]*\n(?!(?:[ \t\r]*\n)*\{)/.test(text);
   return { form: severalLines ? 'whole' : 'lines', ...plain };
 }
 

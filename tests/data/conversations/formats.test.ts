@@ -345,6 +345,13 @@ describe.skipIf(referenceDir === undefined)('real data (needs PERSONA_DPO_REFERE
   });
 });
 
+it('lines, the first of which breaks off, with a blank one behind it', async () => {
+  const rows = ['{"broken": ', '', ' ', { id: 'z', messages: messages('Q?', 'A') }];
+  const { conversations, quarantine } = await read(writeLines(folder.path('cut.jsonl'), rows));
+  expect(conversations.map(({ id }) => id)).toEqual(['z']);
+  expect(quarantine.map(({ reason, row }) => [reason, row])).toEqual([['invalid-json', 1]]);
+});
+
 it('zstd from the command-line program, where there is one', async ({ skip }) => {
   const plain = writeLines(folder.path('z.jsonl'), [
     '{"broken": ',
